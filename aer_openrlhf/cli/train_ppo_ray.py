@@ -1,0 +1,115 @@
+"""`aer-train`: OpenRLHF's train_ppo_ray with the `--aer.*` flags.
+
+OpenRLHF's command-line module keeps its parser under `if __name__ == "__main__"`, so it is run as `__main__` with two
+interceptions: `parse_args` gets our flags and checks, and `train` gets our classes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from .. import runlog
+from ..integration import compat, flags, preflight
+from ..platforms import current_platform
+
+OPENRLHF_CLI = "openrlhf.cli.train_ppo_ray"
+PROGRAM = "aer-train"
+UPSTREAM_MARK = "--actor.entropy_coef"
+
+
+def main() -> None:
+    """Entry point of `aer-train` and of `python3 -m aer_openrlhf.cli.train_ppo_ray`."""
+    try:
+        compat.check_version()
+        current_platform().prepare_process()
+        compat.check_hook_points()
+    except RuntimeError as error:
+        sys.exit(f"{PROGRAM}: error: {error}")
+    sys.argv[0] = PROGRAM
+    stock_parse_args = argparse.ArgumentParser.parse_args
+    argparse.ArgumentParser.parse_args = _parse_args_with_aer(stock_parse_args)  # type: ignore[method-assign]
+    try:
+        runpy.run_module(OPENRLHF_CLI, run_name="__main__", alter_sys=True)
+    except AssertionError as error:  # OpenRLHF's own argument checks
+        if _Run.started:
+            raise
+        sys.exit(f"{PROGRAM}: error: {error}")
+    finally:
+        argparse.ArgumentParser.parse_args = stock_parse_args  # type: ignore[method-assign]
+
+
+class _Run:
+    """Whether OpenRLHF's argument checks are behind us."""
+
+    started = False
+
+
+def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
+    def parse_args(parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
+        if UPSTREAM_MARK not in parser._option_string_actions:
+            return stock(parser, *args, **kwargs)
+        flags.add_arguments(parser)
+        namespace = stock(parser, *args, **kwargs)
+        try:
+            flags.check_arguments(namespace)
+            preflight.check_paths(namespace)
+        except ValueError as error:
+            parser.error(str(error))
+        openrlhf_cli: Any = sys.modules["__main__"]
+        openrlhf_cli.train = _train_with_aer(openrlhf_cli.train)
+        return namespace
+
+    return parse_args
+
+
+def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[[SimpleNamespace], None]:
+    def train(args: SimpleNamespace) -> None:
+        platform = current_platform()
+        try:
+            platform.configure(args)
+        except ValueError as error:
+            sys.exit(f"{PROGRAM}: error: {error}")
+        run_dir = Path(args.aer.run_dir or args.ckpt.output_dir).absolute()
+        args.aer.run_dir = str(run_dir)
+        _install_classes(args)
+        if args.aer.enable:
+            runlog.start_run(run_dir, "aer", args, resume=args.ckpt.load_enable)
+        _Run.started = True
+        import ray
+
+        try:
+            platform.start_ray(args)
+            stock_train(args)
+        finally:
+            ray.shutdown()
+
+    return train
+
+
+def _install_classes(args: SimpleNamespace) -> None:
+    """Put our actor classes where OpenRLHF's `train` looks them up, in this process only."""
+    from openrlhf.trainer.ray import vllm_engine
+
+    from ..integration import rollout_engine
+
+    vllm_engine.RolloutRayActor = rollout_engine.RolloutRayActor
+    if not args.aer.enable:
+        return
+    from openrlhf.trainer import ppo_trainer, ppo_trainer_async
+
+    from ..integration import policy_actor, trainer
+
+    openrlhf_cli: Any = sys.modules["__main__"]
+    openrlhf_cli.PolicyModelActor = policy_actor.PolicyModelActor
+    ppo_trainer.PPOTrainer = trainer.PPOTrainer
+    ppo_trainer_async.PPOTrainerAsync = trainer.PPOTrainerAsync
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The glue between a method and OpenRLHF: subclasses of its Ray actors, flags, checks. It holds no maths."""

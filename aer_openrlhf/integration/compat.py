@@ -1,0 +1,93 @@
+"""Does the installed OpenRLHF still have the hook points that the glue uses? Checked before anything starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+
+SUPPORTED_OPENRLHF = SpecifierSet(">=0.11.1,<0.12")
+
+
+def raw_class(actor_class: Any) -> Any:
+    """The plain class behind a `@ray.remote` class, which Ray itself refuses to subclass."""
+    return actor_class.__ray_metadata__.modified_class.__ray_actor_class__
+
+
+def check_version() -> None:
+    """Raise RuntimeError, with the mend, unless a supported OpenRLHF is installed. Imports nothing of it."""
+    try:
+        installed = importlib.metadata.version("openrlhf")
+    except importlib.metadata.PackageNotFoundError:
+        raise RuntimeError(
+            "OpenRLHF is not installed: run `make quickstart` on a machine without a GPU, or "
+            "`pip install -r requirements/gpu.txt` on a CUDA machine"
+        ) from None
+    if installed not in SUPPORTED_OPENRLHF:
+        raise RuntimeError(
+            f"OpenRLHF {installed} is not supported: install one of {SUPPORTED_OPENRLHF}, "
+            "for example `pip install openrlhf==0.11.2`"
+        )
+
+
+def check_hook_points() -> None:
+    """Raise RuntimeError naming every hook point that the installed OpenRLHF lacks. Imports its trainer modules."""
+    from openrlhf.models import PolicyLoss
+    from openrlhf.trainer import ppo_trainer, ppo_trainer_async
+    from openrlhf.trainer.ppo_utils.experience import Experience
+    from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
+    from openrlhf.trainer.ray import ppo_actor, vllm_engine
+
+    trainer = ppo_trainer.BasePPOTrainer
+    expected: list[tuple[Callable[..., Any], set[str]]] = [
+        (ppo_actor.ActorPPOTrainer.training_step, {"experience"}),
+        (raw_class(ppo_actor.PolicyModelActor).init_model_from_pretrained, {"strategy", "vllm_engines"}),
+        (raw_class(ppo_actor.PolicyModelActor).forward, {"sequences", "action_mask", "attention_mask"}),
+        (
+            PolicyLoss.forward,
+            {"log_probs", "old_log_probs", "advantages", "action_mask", "dp_size", "batch_num_tokens"},
+        ),
+        (RemoteExperienceMaker.compute_advantages_and_returns, {"experiences"}),
+        (trainer.train_step, {"rollout_samples", "global_step"}),
+        (trainer.save_logs_and_checkpoints, {"global_step", "logs_dict", "client_states"}),
+        (trainer.save_best_checkpoint, {"eval_metrics", "global_step", "client_states"}),
+        (trainer.restore_best_checkpoint_state, {"checkpoint_states"}),
+        (trainer.init_checkpoint_states, set()),
+        (raw_class(ppo_trainer.PPOTrainer).fit, set()),
+        (raw_class(ppo_trainer_async.PPOTrainerAsync).fit, set()),
+        (raw_class(ppo_trainer_async.TrainingActor).broadcast_to_vllm, set()),
+        (raw_class(ppo_trainer_async.GenerateSamplesActor).fit, set()),
+        (vllm_engine.create_vllm_engines, {"logprobs_mode"}),
+        (raw_class(vllm_engine.RolloutRayActor).update_weight, {"name", "dtype", "shape", "empty_cache"}),
+    ]
+    problems = [
+        f"{function.__qualname__} has no parameter {name}"
+        for function, names in expected
+        for name in sorted(names - set(inspect.signature(function).parameters))
+    ]
+    missing_fields = {"index", "info", "scores", "action_log_probs", "rollout_log_probs", "action_mask"} - set(
+        Experience.__dataclass_fields__
+    )
+    problems += [f"Experience has no field {name}" for name in sorted(missing_fields)]
+    if problems:
+        raise RuntimeError(
+            f"OpenRLHF {importlib.metadata.version('openrlhf')} has changed hook points ({'; '.join(problems)}): "
+            "install openrlhf==0.11.2"
+        )
+
+
+def methods_with_zero_argument_super(cls: type) -> set[str]:
+    """Methods of a raw class, inherited ones included, that use zero-argument `super()`.
+
+    Ray pickles inherited raw methods by value, which breaks their `__class__` cell, so every subclass of ours has to
+    override each of them.
+    """
+    return {
+        name
+        for base in cls.__mro__
+        for name, function in vars(base).items()
+        if inspect.isfunction(function) and "__class__" in function.__code__.co_freevars
+    }

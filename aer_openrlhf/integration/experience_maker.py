@@ -1,0 +1,105 @@
+"""Turns OpenRLHF's experiences into a `RolloutBatch` and the method's plan back into `experience.info`.
+
+`info` is the one part of an experience that survives splitting, shuffling, dynamic batching and the way to the ranks.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import ray
+import torch
+from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
+from torch import Tensor
+
+from ..methods.base import EntropyMethod, RolloutBatch
+from ..metrics import rollout_metrics, sampler_gap
+from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY
+
+ANSWER_TAIL_KEY = "answer_tail_chars"
+
+
+class EntropyExperienceMaker(RemoteExperienceMaker):
+    """OpenRLHF's experience maker that also asks the method for every response's coefficient."""
+
+    def __init__(self, *args: Any, method: EntropyMethod, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.method = method
+        self.metrics: dict[str, float] = {}
+
+    @torch.no_grad()
+    def compute_advantages_and_returns(self, experiences: list) -> list:
+        batch, order = self._rollout_batch(experiences)  # before super(): it shapes the rewards in place
+        experiences = super().compute_advantages_and_returns(experiences)
+        plan = self.method.begin_step(batch)
+        self.metrics = rollout_metrics(batch, plan.coefficients) | plan.metrics
+        self.metrics |= sampler_gap(
+            (experience.rollout_log_probs, experience.action_log_probs, experience.action_mask)
+            for experience in experiences
+            if experience.rollout_log_probs is not None
+        )
+        sizes = [len(experience.index) for experience in experiences]
+        coefficients = plan.coefficients[order].split(sizes)
+        counted_lengths = plan.counted_lengths[order].split(sizes)
+        for experience, coefficient, counted in zip(experiences, coefficients, counted_lengths, strict=True):
+            experience.info[COEFFICIENT_KEY] = coefficient
+            experience.info[COUNTED_KEY] = counted
+        return experiences
+
+    def _rollout_batch(self, experiences: list) -> tuple[RolloutBatch, Tensor]:
+        """The batch in prompt order, and for every response of `experiences` its place in that order."""
+        order = torch.tensor(list(itertools.chain.from_iterable(experience.index for experience in experiences)))
+        place = order.argsort()
+        lengths = torch.cat([experience.action_mask.sum(-1) for experience in experiences])
+        by_response = torch.cat(self._pop_rollout_entropy(len(experiences))).split(lengths.tolist())
+        scores = torch.cat([e.scores if e.scores is not None else e.rewards for e in experiences]).float()
+        answer_lengths = self._answer_lengths(experiences)
+        return RolloutBatch(
+            scores=scores[place],
+            entropy=torch.cat([by_response[i] for i in place.tolist()]),
+            lengths=lengths[place],
+            answer_lengths=None if answer_lengths is None else answer_lengths[place],
+            group_size=self.args.rollout.n_samples_per_prompt,
+        ), order
+
+    def _pop_rollout_entropy(self, num_experiences: int) -> list[Tensor]:
+        """Response-token entropies of every experience, from the pass that recomputed the old log-probs.
+
+        Ranks hold contiguous chunks of the experiences in rank order (RayActorGroup.async_run_method_batch); ranks
+        of one ring-attention or tensor-parallel group hold the same chunk.
+        """
+        duplicates = self.args.ds.ring_attn_size * self.args.ds.tensor_parallel_size
+        per_rank = ray.get(self.actor_model_group.async_run_method("pop_rollout_entropy"))[::duplicates]
+        entropies = list(itertools.chain.from_iterable(per_rank))
+        if len(entropies) != num_experiences:
+            raise RuntimeError(f"{len(entropies)} entropies for {num_experiences} experiences")
+        return entropies
+
+    def _answer_lengths(self, experiences: list) -> Tensor | None:
+        """Response tokens up to the end of the graded answer, where the reward function reports it."""
+        if any(ANSWER_TAIL_KEY not in experience.info for experience in experiences):
+            return None
+        return torch.tensor(
+            [
+                tokens_before_tail(sequence[1:][mask.bool()].tolist(), int(tail), self.tokenizer.decode)
+                for experience in experiences
+                for sequence, mask, tail in zip(
+                    experience.sequences, experience.action_mask, experience.info[ANSWER_TAIL_KEY], strict=True
+                )
+            ]
+        )
+
+
+def tokens_before_tail(tokens: list[int], tail_chars: int, decode: Any) -> int:
+    """How many leading tokens hold the text without its last `tail_chars` characters (-1: there is no answer).
+
+    The end is searched from the back, since answers end near the end. A token that reaches over the answer's end
+    counts with the answer.
+    """
+    if tail_chars < 0:
+        return len(tokens)
+    keep = len(tokens)
+    while keep > 0 and len(decode(tokens[keep - 1 :], skip_special_tokens=False)) <= tail_chars:
+        keep -= 1
+    return keep

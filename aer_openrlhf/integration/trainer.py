@@ -1,0 +1,155 @@
+"""The controller process, sync and async: the method's state, its metrics, and both in checkpoints and logs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+from openrlhf.trainer import ppo_trainer, ppo_trainer_async
+
+from .. import runlog
+from .compat import raw_class
+from .experience_maker import EntropyExperienceMaker
+from .flags import build_method
+from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY
+
+STATE_KEY = "aer"
+SIDECAR_FILE = "aer_state.json"
+
+
+class MethodTrainerMixin:
+    """In front of `BasePPOTrainer`'s two subclasses, PPOTrainer (sync) and TrainingActor (async)."""
+
+    args: Any
+    experience_maker: Any
+    best_eval_metric_value: float
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.method = build_method(self.args)
+        stock = self.experience_maker
+        self.experience_maker = EntropyExperienceMaker(
+            stock.actor_model_group,
+            stock.critic_model_group,
+            stock.reward_model_group,
+            stock.initial_model_group,
+            stock.kl_ctl,
+            stock.strategy,
+            stock.tokenizer,
+            method=self.method,
+        )
+
+    def train_step(self, rollout_samples: list, global_step: int) -> tuple[dict, int]:
+        status, global_step = super().train_step(rollout_samples, global_step)  # type: ignore[misc]
+        for key in (COEFFICIENT_KEY, COUNTED_KEY):  # OpenRLHF logs all of `info`; the exact numbers are below
+            status.pop(key, None)
+        status.update(self.experience_maker.metrics)
+        return status, global_step
+
+    def save_logs_and_checkpoints(
+        self, global_step: int, logs_dict: dict | None = None, client_states: dict | None = None
+    ) -> None:
+        logs = dict(logs_dict or {})
+        pass_rate = logs.get("dynamic_filtering_pass_rate")
+        if pass_rate is not None:  # OpenRLHF divides accepted responses by drawn prompts, in percent
+            logs["aer/filtered_share"] = 1 - pass_rate / 100 / self.args.rollout.n_samples_per_prompt
+        runlog.append_metrics(Path(self.args.aer.run_dir), global_step, logs)
+        super().save_logs_and_checkpoints(global_step, logs, self._with_state(client_states))  # type: ignore[misc]
+        if global_step % self.args.ckpt.save_steps == 0:
+            self._write_sidecar(f"global_step{global_step}")
+
+    def save_best_checkpoint(self, eval_metrics: dict, global_step: int, client_states: dict | None = None) -> None:
+        if eval_metrics:
+            evaluation = {f"eval/{key}": value for key, value in eval_metrics.items()}
+            runlog.append_metrics(Path(self.args.aer.run_dir), global_step, evaluation)
+        best_before = self.best_eval_metric_value
+        super().save_best_checkpoint(eval_metrics, global_step, self._with_state(client_states))  # type: ignore[misc]
+        if self.best_eval_metric_value != best_before:
+            self._write_sidecar(f"best_global_step{global_step}")
+
+    def init_checkpoint_states(self) -> dict:
+        fresh = {"episode": 0, "global_step": 0, "total_consumed_prompts": 0, "data_loader_state_dict": {}}
+        # DeepSpeed finds nothing in an empty checkpoint folder and OpenRLHF then answers {}.
+        return fresh | super().init_checkpoint_states()  # type: ignore[misc]
+
+    def restore_best_checkpoint_state(self, checkpoint_states: dict) -> None:
+        super().restore_best_checkpoint_state(checkpoint_states)  # type: ignore[misc]
+        if not self.args.ckpt.load_enable:
+            return
+        sidecar = Path(self.args.actor.model_name_or_path) / SIDECAR_FILE
+        if STATE_KEY in checkpoint_states:
+            self.method.load_state_dict(checkpoint_states[STATE_KEY])
+        elif checkpoint_states.get("global_step", 0) > 0:
+            raise RuntimeError(
+                f"the checkpoint in {self.args.ckpt.path} was written without --aer.enable: the initial entropy is "
+                "not known. Resume without --aer.enable, or start a new run from its Hugging Face folder"
+            )
+        elif sidecar.exists():
+            self.method.load_state_dict(json.loads(sidecar.read_text()))
+        else:
+            return
+        print(f"[aer-train] AER state restored: {self.method.state_dict()}", flush=True)
+
+    def _with_state(self, client_states: dict | None) -> dict:
+        return {**(client_states or {}), STATE_KEY: self.method.state_dict()}
+
+    def _write_sidecar(self, tag: str) -> None:
+        """Without DeepSpeed checkpoints the state lies beside the Hugging Face weights it belongs to."""
+        folder = Path(self.args.ckpt.path) / f"{tag}_hf"
+        if self.args.ckpt.disable_ds and folder.is_dir():
+            partial = folder / f".{SIDECAR_FILE}"
+            partial.write_text(json.dumps(self.method.state_dict()) + "\n")
+            os.replace(partial, folder / SIDECAR_FILE)
+
+
+def request_sampler_log_probs(samples_generator: Any) -> None:
+    """Let vLLM return the log-probs of what it samples, which OpenRLHF asks for only with its importance-sampling
+    correction on. The generator reads that setting for nothing else, so it gets arguments of its own."""
+    args = copy.deepcopy(samples_generator.args)
+    if args.algo.advantage.is_correction_level == "off":
+        args.algo.advantage.is_correction_level = "token"
+    samples_generator.args = args
+
+
+class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # type: ignore[misc]
+    """OpenRLHF's synchronous trainer with a method."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        request_sampler_log_probs(self.samples_generator)
+
+
+class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)):  # type: ignore[misc]
+    """OpenRLHF's asynchronous sampler, asked for log-probs."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        request_sampler_log_probs(self.samples_generator)
+
+
+class TrainingActorImpl(MethodTrainerMixin, raw_class(ppo_trainer_async.TrainingActor)):  # type: ignore[misc]
+    """OpenRLHF's asynchronous trainer with a method."""
+
+    def broadcast_to_vllm(self) -> None:
+        super().broadcast_to_vllm()  # overridden for its zero-argument super(), see compat.py
+
+
+PPOTrainer = ray.remote(PPOTrainerImpl)
+GenerateSamplesActor = ray.remote(GenerateSamplesActorImpl)
+TrainingActor = ray.remote(TrainingActorImpl)
+
+
+class PPOTrainerAsyncImpl(raw_class(ppo_trainer_async.PPOTrainerAsync)):  # type: ignore[misc]
+    """Starts our two actors: OpenRLHF's constructor reads them from its module."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        ppo_trainer_async.GenerateSamplesActor = GenerateSamplesActor
+        ppo_trainer_async.TrainingActor = TrainingActor
+        super().__init__(*args, **kwargs)
+
+
+PPOTrainerAsync = ray.remote(PPOTrainerAsyncImpl)
