@@ -1,0 +1,1 @@
+"""OpenRLHF, DeepSpeed and vLLM on a machine without CUDA."""

@@ -1,0 +1,62 @@
+"""OpenRLHF's modes on the real stack, each with AER in control."""
+
+import pytest
+
+
+def assert_controlled(training, steps):
+    """Every step is there, the engine samples from the trainer's policy, and the coefficient reached the ranks."""
+    rows = training.rows()
+    assert [row["step"] for row in rows] == list(range(1, steps + 1))
+    initial = rows[0]["aer/entropy"]
+    for row in rows:
+        assert row["aer/entropy_initial"] == pytest.approx(initial)
+        assert row["aer/entropy_target"] == pytest.approx(0.95 * initial)
+        assert 0 < row["aer/entropy"] < 3.47  # ln 32, the vocabulary
+        assert row["aer/coef_mean"] == pytest.approx(row["aer/alpha"], abs=1e-6)  # normalize mean, cap not reached
+    return rows
+
+
+def test_zero3_on_two_ranks_untied(train):
+    training = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied").finish()
+    rows = assert_controlled(training, 6)
+    assert max(row["aer/sampler_logprob_gap"] for row in rows) < 0.03
+
+
+def test_async_with_partial_rollout_on_two_ranks(train):
+    training = train(
+        "--train.async_enable", "--train.partial_rollout_enable", "--actor.num_gpus_per_node", "2", steps=8
+    ).finish()
+    assert_controlled(training, 8)
+
+
+def test_dynamic_batch_packing_and_lora(train):
+    training = train(
+        "--train.dynamic_batch_enable",
+        *("--train.max_tokens_per_gpu", "256", "--ds.lora.rank", "8", "--actor.adam.lr", "2e-2"),
+    ).finish()
+    rows = assert_controlled(training, 6)
+    assert rows[-1]["aer/entropy"] < rows[0]["aer/entropy"] - 0.02  # the adapters train,
+    assert max(row["aer/sampler_logprob_gap"] for row in rows) < 0.05  # and the engine samples with them
+
+
+def test_gspo_kl_loss_with_a_reference_model_and_two_epochs(train):
+    training = train(
+        *("--actor.policy_loss_type", "gspo", "--train.max_epochs", "2", "--algo.advantage.estimator", "dr_grpo"),
+        *("--algo.kl.init_coef", "0.01", "--algo.kl.use_loss", "--algo.kl.estimator", "k3"),
+        *("--ref.num_gpus_per_node", "1"),
+    ).finish()
+    rows = assert_controlled(training, 6)
+    assert rows[-1]["kl"] > 0
+
+
+def test_dynamic_filtering_logs_what_aer_never_sees(train):
+    training = train(
+        *("--algo.dynamic_filtering_enable", "--algo.advantage.estimator", "rloo", "--rollout.temperature", "0.8"),
+        *("--actor.loss_agg_mode", "seq-mean-token-mean", "--data.max_samples", "400"),
+    ).finish()
+    rows = training.rows()
+    assert rows
+    for row in rows:
+        assert row["aer/all_wrong_share"] == row["aer/all_right_share"] == 0.0
+        assert 0.0 <= row["aer/filtered_share"] < 1.0
+    assert any(row["aer/filtered_share"] > 0 for row in rows)

@@ -1,0 +1,47 @@
+"""Kill, resume, interrupt: what survives, and that nothing is left running."""
+
+import json
+import os
+import signal
+
+import pytest
+
+
+def test_kill_and_resume_continue_the_controller(train):
+    """kill -9 of the driver; the resumed run takes over the checkpoint's controller and never anchors again."""
+    flags = ("--ckpt.save_steps", "2", "--ckpt.load_enable")
+    killed = train(*flags, steps=40)  # load_enable with nothing to load yet, as a restart script has it
+    killed.wait_for_step(5)
+    os.kill(killed.process.pid, signal.SIGKILL)
+    killed.process.wait()
+    killed.assert_nothing_is_left()
+    before = {row["step"]: row for row in killed.rows()}
+
+    resumed = train(*flags, steps=40)
+    first_step = len(killed.rows())
+    resumed.wait_for_step(max(before) + 3)
+    resumed.process.send_signal(signal.SIGINT)
+    resumed.process.wait(timeout=60)
+    resumed.assert_nothing_is_left()
+    after = resumed.rows()[first_step:]
+    checkpoint_step = after[0]["step"] - 1
+    assert checkpoint_step % 2 == 0
+    assert checkpoint_step <= max(before)
+    for row in after:
+        assert row["aer/entropy_initial"] == before[1]["aer/entropy_initial"]
+    expected = before[checkpoint_step]["aer/alpha"] + 0.1 * (after[0]["aer/entropy_target"] - after[0]["aer/entropy"])
+    assert after[0]["aer/alpha"] == pytest.approx(min(max(expected, 0.0), 0.5), abs=1e-9)
+
+
+def test_an_empty_checkpoint_folder_and_a_sidecar_without_deepspeed_checkpoints(train, tmp_path):
+    """OpenRLHF alone dies on an empty `_actor` folder with KeyError: 'episode'."""
+    (tmp_path / "first-checkpoints" / "_actor").mkdir(parents=True)
+    flags = ("--ckpt.load_enable", "--ckpt.disable_ds", "--ckpt.save_hf", "--ckpt.save_steps", "3")
+    first = train(*flags, name="first", steps=3).finish()
+    folder = tmp_path / "first-checkpoints" / "global_step3_hf"
+    state = json.loads((folder / "aer_state.json").read_text())
+    assert state["alpha"] == first.rows()[-1]["aer/alpha"]
+
+    second = train(*flags, "--actor.model_name_or_path", str(folder), name="second", steps=1).finish()
+    (row,) = second.rows()
+    assert row["aer/entropy_initial"] == first.rows()[0]["aer/entropy_initial"]
