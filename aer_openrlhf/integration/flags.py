@@ -1,4 +1,4 @@
-"""The `--aer.*` flags, made from the fields of the method's configuration, and the checks on the whole command line."""
+"""The `--aer.*` flags, made from the fields of the method's configuration, and checks on the whole command line."""
 
 from __future__ import annotations
 

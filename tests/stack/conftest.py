@@ -36,15 +36,7 @@ def run_ranks(tmp_path):
         script = [sys.executable, str(RANK_SCRIPT)]
         processes = [
             subprocess.Popen(
-                [
-                    sys.executable,
-                    str(RANK_SCRIPT),
-                    str(output),
-                    str(rank),
-                    str(world_size),
-                    port,
-                    *map(str, arguments),
-                ],
+                [*script, str(output), str(rank), str(world_size), port, *map(str, arguments)],
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,

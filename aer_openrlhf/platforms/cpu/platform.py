@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..base import Platform
-from . import patches
+from . import patches, watchdog
 
 WORKER_EXTENSION = "aer_openrlhf.platforms.cpu.weight_sync.CPUWorkerWrap"
 UNSUPPORTED = {  # nested argument -> what to do instead
@@ -68,6 +68,7 @@ class CPUPlatform(Platform):
 
         resources: dict[str, Any] = {}
         if "RAY_ADDRESS" not in os.environ:
+            watchdog.start()
             processes = _num_processes(args)
             resources = {"num_cpus": processes + 8, "num_gpus": processes, "include_dashboard": False}
         ray.init(

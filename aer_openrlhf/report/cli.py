@@ -1,0 +1,66 @@
+"""`aer-report RUN_DIR [RUN_DIR ...]`: one self-contained HTML page and PNG figures from training logs."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from aer_openrlhf.report.html import CHARTS, Drawing, draw_all, notes, render_page
+from aer_openrlhf.report.runs import RunError, load_runs
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the report; return 2, with nothing written, where a run folder cannot be read."""
+    args = _parser().parse_args(argv)
+    try:
+        runs = load_runs(args.run_dirs)
+    except RunError as problem:
+        return _fail(str(problem))
+    for note in notes(runs):
+        print(f"aer-report: {note}", file=sys.stderr)
+    drawings = draw_all(runs)
+    page = render_page(runs, drawings, args.title)
+    try:
+        report = _write(args.out or runs[0].path, page, drawings)
+    except OSError as problem:
+        return _fail(f"{problem}; choose another folder with --out")
+    print(f"{report} (runs: {len(runs)}, figures: {len(drawings)})")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aer-report", description=__doc__)
+    parser.add_argument(
+        "run_dirs",
+        metavar="RUN_DIR",
+        nargs="+",
+        type=Path,
+        help="folder with metrics.jsonl (and run_config.json, pass_at_k.json); several are drawn over each other",
+    )
+    parser.add_argument(
+        "--out", type=Path, help="folder for report.html and png/*.png, made if missing (default: the first RUN_DIR)"
+    )
+    parser.add_argument("--title", default="AER training report", help="heading of the page (default: %(default)s)")
+    return parser
+
+
+def _write(folder: Path, page: str, drawings: Sequence[Drawing]) -> Path:
+    """Write the page and the pictures; a picture of an earlier report that is not drawn any more is removed."""
+    pictures = folder / "png"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for chart in CHARTS:
+        (pictures / f"{chart.key}.png").unlink(missing_ok=True)
+    for drawing in drawings:
+        (pictures / f"{drawing.chart.key}.png").write_bytes(drawing.png)
+    report = folder / "report.html"
+    report.write_text(page, encoding="utf-8")
+    return report
+
+
+def _fail(message: str) -> int:
+    print(f"aer-report: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Verifiable rewards for OpenRLHF's ``--reward.remote_url``, one file a task, and the grader they share."""
