@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import torch
-from examples.quickstart.model import build_tokenizer
 from transformers import Qwen2Config, Qwen2ForCausalLM
+
+from examples.quickstart.model import make_tokenizer
 
 
 def save_tiny_model(folder: Path, tied: bool = True, seed: int = 0) -> Path:
@@ -25,5 +26,5 @@ def save_tiny_model(folder: Path, tied: bool = True, seed: int = 0) -> Path:
         eos_token_id=2,
     )
     Qwen2ForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
-    build_tokenizer().save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
     return folder

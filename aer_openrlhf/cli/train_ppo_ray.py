@@ -54,6 +54,7 @@ def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
     def parse_args(parser: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> Any:
         if UPSTREAM_MARK not in parser._option_string_actions:
             return stock(parser, *args, **kwargs)
+        parser.prog = PROGRAM  # runpy has made it the name of OpenRLHF's file
         flags.add_arguments(parser)
         namespace = stock(parser, *args, **kwargs)
         try:

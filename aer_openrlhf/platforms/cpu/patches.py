@@ -45,6 +45,21 @@ def _patch_shared_memory_op(module: ModuleType) -> None:
     module.build_shm_op = lambda: None  # type: ignore[attr-defined]
 
 
+def _patch_blocking_gather(module: ModuleType) -> None:
+    """Gather ZeRO-3 weights one by one: DeepSpeed (0.19.6) waits only for the last of several gathers it starts.
+
+    That is enough on a CUDA stream. Gloo's threads finish in any order, and a gather that comes late overwrites what
+    `from_pretrained` has just put into the weight (under load, in some percent of all loads).
+    """
+    original = module.Init._allgather_params_coalesced
+
+    def gather_one_by_one(self: Any, param_list: list[Any], *args: Any, **kwargs: Any) -> None:
+        for param in param_list:
+            original(self, [param], *args, **kwargs)
+
+    module.Init._allgather_params_coalesced = gather_one_by_one
+
+
 def _patch_ds_config(module: ModuleType) -> None:
     """AdamW of torch instead of DeepSpeed's, which is compiled on first use.
 
@@ -121,6 +136,7 @@ def _flash_attn_stubs() -> Iterator[None]:
 AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {
     "deepspeed": _patch_torch_cuda,
     "deepspeed.comm.torch": _patch_shared_memory_op,
+    "deepspeed.runtime.zero.partition_parameters": _patch_blocking_gather,
     "openrlhf.utils.deepspeed.deepspeed_utils": _patch_ds_config,
     "openrlhf.utils.deepspeed.deepspeed": _patch_device_mesh,
     "openrlhf.utils.distributed_util": _patch_sync_group,

@@ -1,0 +1,103 @@
+"""The training flags of the demo, written once: the quickstart and the comparison of methods both take them here."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from tasks import MAX_NEW_TOKENS, Task
+
+Method = Literal["grpo", "aer"]
+PROMPTS_PER_STEP = 32
+SAMPLES_PER_PROMPT = 8
+STEPS = {"countdown": 300, "make_n": 120}
+LEARNING_RATE = {"countdown": 3e-4, "make_n": 1e-3}
+EVAL_PROMPTS = 300  # held-out prompts; make_n has only 38
+EVAL_SAMPLES = {"countdown": 64, "make_n": 32}
+
+BASE_FLAGS: dict[str, Any] = {
+    "data.input_key": "prompt",
+    "data.label_key": "label",
+    "data.max_len": 32,
+    "rollout.batch_size": PROMPTS_PER_STEP,
+    "rollout.n_samples_per_prompt": SAMPLES_PER_PROMPT,
+    "rollout.max_new_tokens": MAX_NEW_TOKENS,
+    "rollout.temperature": 1.0,
+    "rollout.micro_batch_size": 256,
+    "train.batch_size": 128,  # of 256 responses a rollout: two optimizer steps
+    "train.micro_batch_size": 128,
+    "algo.advantage.estimator": "group_norm",
+    "algo.kl.init_coef": 0,
+    "actor.lr_scheduler": "constant_with_warmup",  # Adam's first steps move every weight by the whole rate
+    "actor.lr_warmup_ratio": 0.05,
+    "actor.num_nodes": 1,
+    "actor.num_gpus_per_node": 1,
+    "ref.num_gpus_per_node": 1,  # neither is started; Ray is asked for no more than this
+    "reward.num_gpus_per_node": 1,
+    "vllm.num_engines": 1,
+    "vllm.tensor_parallel_size": 1,
+    "vllm.enforce_eager": True,
+    "vllm.sync_backend": "gloo",
+    "vllm.gpu_memory_utilization": 0.1,
+    "ds.zero_stage": 2,
+    "ds.attn_implementation": "eager",
+}
+
+# `normalize mean` makes alpha the mean coefficient of a batch. Without it alpha must grow without limit as the policy
+# improves and fewer prompts carry a weight, and entropy overshoots when failed prompts come back.
+AER_FLAGS: dict[str, Any] = {
+    "aer.enable": True,
+    "aer.rho": 0.5,
+    "aer.tau": 0.5,
+    "aer.eta": 0.1,
+    "aer.alpha_max": 0.5,
+    "aer.coef_max": 2,
+    "aer.normalize": "mean",
+}
+
+METHOD_FLAGS: dict[Method, dict[str, Any]] = {
+    "aer": AER_FLAGS,
+    # A coefficient held at 0 is plain GRPO with every entropy metric logged against the same target.
+    "grpo": {**AER_FLAGS, "aer.alpha_max": 0},
+}
+
+
+def num_prompts(steps: int) -> int:
+    """How many training prompts ``steps`` rollout steps take: the number of steps is set by the data."""
+    return steps * PROMPTS_PER_STEP
+
+
+def train_args(
+    task: Task,
+    model_dir: Path,
+    data_path: Path,
+    run_dir: Path,
+    method: Method,
+    seed: int,
+    steps: int,
+    **overrides: Any,
+) -> list[str]:
+    """Arguments of ``aer-train`` for one demo run.
+
+    ``run_dir`` gets the metrics and the final weights in Hugging Face form. Overrides are flags without their dashes,
+    as in ``**{"aer.tau": 0.7}``; True gives a bare flag, None leaves the flag out.
+    """
+    flags = {
+        **BASE_FLAGS,
+        **METHOD_FLAGS[method],
+        "actor.model_name_or_path": model_dir.resolve(),
+        "actor.adam.lr": LEARNING_RATE[task.name],
+        "reward.remote_url": task.reward_file,
+        "data.prompt_dataset": data_path.resolve(),
+        "data.max_samples": num_prompts(steps),
+        "train.seed": seed,
+        "ckpt.output_dir": run_dir.resolve(),
+        "ckpt.path": run_dir.resolve() / "checkpoints",
+        "logger.tensorboard_dir": run_dir.resolve() / "tensorboard",
+        **overrides,
+    }
+    arguments: list[str] = []
+    for name, value in flags.items():
+        if value is True:
+            arguments.append(f"--{name}")
+        elif value is not None:
+            arguments += [f"--{name}", str(value)]
+    return arguments

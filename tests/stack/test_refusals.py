@@ -1,0 +1,72 @@
+"""Bad command lines end in one line that names the flag and the mend, before any process starts."""
+
+import sys
+from unittest import mock
+
+import pytest
+
+from aer_openrlhf.cli import train_ppo_ray
+from tests.stack.openrlhf_args import base_arguments, parse
+
+
+def refusal(capsys, *argv) -> str:
+    """The one line that a bad command line prints after the usage."""
+    with (
+        mock.patch.object(sys, "argv", ["aer-train", *map(str, argv)]),
+        mock.patch("ray.init", side_effect=AssertionError("started Ray")),
+        pytest.raises(SystemExit) as stop,
+    ):
+        train_ppo_ray.main()
+    assert stop.value.code not in (0, None)
+    printed = capsys.readouterr().err.strip().splitlines()
+    return stop.value.code if isinstance(stop.value.code, str) else printed[-1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--actor.entropy_coef", "0.001"], "leave --actor.entropy_coef out"),
+        (["--actor.entropy_coef", "0"], "leave --actor.entropy_coef out"),
+        (["--rollout.n_samples_per_prompt", "1"], "give --rollout.n_samples_per_prompt 8"),
+        (["--algo.advantage.estimator", "gae"], "estimator gae has none: give one of group_norm"),
+        (["--algo.advantage.estimator", "reinforce"], "estimator reinforce has none"),
+        (["--algo.advantage.estimator", "flash_reinforce"], "estimator flash_reinforce has none"),
+        (["--aer.rho", "0"], "--aer.rho is 0.0: give an accuracy in (0, 1]"),
+        (["--aer.rho", "1.01"], "--aer.rho is 1.01"),
+        (["--aer.tau", "1"], "--aer.tau is 1.0: give a fraction of the initial entropy in (0, 1)"),
+        (["--aer.alpha_init", "0.5"], "--aer.alpha_init is 0.5: give <= alpha_max (0.01)"),
+        (["--aer.difficulty", "cubic"], "invalid choice: 'cubic'"),
+        (["--aer.eta", "fast"], "argument --aer.eta: invalid float value: 'fast'"),
+        (["--aer.rhoo", "0.5"], "unrecognized arguments: --aer.rhoo"),
+        (["--vllm.num_engines", "0"], "give --vllm.num_engines 1 or more"),
+        (["--actor.model_name_or_path", "/no/such/model"], "--actor.model_name_or_path /no/such/model"),
+        (["--data.prompt_dataset", "missing.jsonl"], "--data.prompt_dataset missing.jsonl: there is no such file"),
+        (["--reward.remote_url", "missing.py"], "--reward.remote_url missing.py: there is no such file"),
+        (["--train.enable_ema"], "--train.enable_ema needs a CUDA device: leave --train.enable_ema out"),
+        (["--train.partial_rollout_enable"], "--train.partial_rollout_enable requires --train.async_enable"),
+    ],
+)
+def test_refused_with_the_mend(capsys, model_dir, flags, expected):
+    line = refusal(capsys, *base_arguments(str(model_dir)), "--aer.enable", *flags)
+    assert expected in line
+    assert line.startswith("aer-train: error: ")
+
+
+def test_what_aer_refuses_is_openrlhfs_business_while_aer_is_off(model_dir):
+    args = parse(*base_arguments(str(model_dir)), "--actor.entropy_coef", "0.001", "--aer.rho", "9")
+    assert args.actor.entropy_coef == 0.001
+    assert args.aer.enable is False
+
+
+def test_every_flag_is_in_the_help_beside_openrlhfs(capsys):
+    with mock.patch.object(sys, "argv", ["aer-train", "--help"]), pytest.raises(SystemExit) as stop:
+        train_ppo_ray.main()
+    assert stop.value.code == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name in ("enable", "rho", "tau", "eta", "alpha_init", "alpha_max", "coef_max", "difficulty", "normalize"):
+        assert f"--aer.{name}" in shown
+    for name in ("update", "entropy_tokens", "anchor_steps", "target_entropy", "run_dir"):
+        assert f"--aer.{name}" in shown
+    assert "--actor.entropy_coef" in shown
+    assert "target entropy as a fraction of the initial entropy H_0 [fraction in (0, 1), default 0.4]" in shown
+    assert "removes all-wrong and all-right groups before AER sees them" in shown
