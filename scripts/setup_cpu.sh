@@ -5,7 +5,6 @@
 #   scripts/setup_cpu.sh                                with the first of python3, python3.12, python3.11 that fits
 #   PYTHON=/path/to/python3.12 scripts/setup_cpu.sh
 set -euo pipefail
-set -m # a phase runs in a process group of its own, so that stopping this script stops all of it
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly PIP="pip==26.3" # installs the stack in half the time of the pip that Python 3.11 brings
@@ -26,19 +25,19 @@ is_supported() { # asks the interpreter itself: a pyenv shim can be on the PATH 
 }
 
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3 python3.12 python3.11}; do
+    local candidate candidates=${PYTHON:-python3 python3.12 python3.11}
+    for candidate in $candidates; do
         if is_supported "$candidate"; then
             "$candidate" -c 'import platform, sys; print(platform.python_version(), sys.executable)'
             return
         fi
     done
-    die "needs Python 3.11 or 3.12 and found neither as ${PYTHON:-python3, python3.12 or python3.11};" \
-        "install one and name it: PYTHON=/path/to/python3.12 $0"
+    die "needs Python 3.11 or 3.12, and found none ($candidates): install one and name it," \
+        "PYTHON=/path/to/python3.12 scripts/setup_cpu.sh"
 }
 
 check_machine() {
-    [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the CPU stack is built for Linux x86_64, this machine is $(uname -sm)"
+    [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the CPU stack is built for Linux x86_64, this is $(uname -sm)"
     local free there
     free=$(df --output=avail -m . | tail -n 1)
     there=$(du -sm .venv | cut -f 1)
@@ -51,8 +50,10 @@ run() {
     shift
     printf '%s\n' "$what"
     printf '== %s\n' "$what" >>"$LOG"
+    set -m # in a process group of its own, so that all of it can be stopped with this script
     "$@" >>"$LOG" 2>&1 &
     phase=$!
+    set +m
     while kill -0 "$phase" 2>/dev/null; do
         sleep 0.2
         if ((SECONDS - start >= next)); then
@@ -84,7 +85,7 @@ make_venv() {
     if ! is_supported .venv/bin/python || ! grep -qxF "version = $version" .venv/pyvenv.cfg ||
         ! grep -qE "^command = .* $PWD/.venv$" .venv/pyvenv.cfg; then
         find .venv -mindepth 1 -delete
-        "$python" -m venv "$PWD/.venv" || die "cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)"
+        "$python" -m venv "$PWD/.venv" || die "cannot make .venv (Debian, Ubuntu: apt install python3-venv)"
     fi
     # pip writes INSTALLER last. A package without it is half-installed, and pip would take it for whole.
     local package
@@ -95,7 +96,7 @@ make_venv() {
 
 install_torch() { # the CPU build is on PyTorch's own index, unless pip is set up to find it elsewhere
     pip_install "$TORCH" && return
-    tail -n 3 "$LOG" | grep -q "No matching distribution found for torch" &&
+    tail -n 20 "$LOG" | grep -qi "no matching distribution" &&
         pip_install --index-url "$TORCH_INDEX" "$TORCH"
 }
 
@@ -110,9 +111,16 @@ from packaging.utils import canonicalize_name
 
 installed = {canonicalize_name(found.name): found.version for found in distributions()}
 lines = [line.partition("#")[0].strip() for name in sys.argv[2:] for line in Path(name).read_text().splitlines()]
-pins = [Requirement(line) for line in lines if line]
-wrong = [f"{pin} is not installed" for pin in pins if installed.get(canonicalize_name(pin.name)) != str(pin.specifier)[2:]]
-harmful = [f"{name} is installed and breaks the stack" for name in sys.argv[1].split() if name in installed]
+wrong = [
+    f"{pin} is not installed"
+    for pin in map(Requirement, filter(None, lines))
+    if f"=={installed.get(canonicalize_name(pin.name))}" != str(pin.specifier)
+]
+harmful = [
+    f"{name} breaks the stack, remove it (.venv/bin/pip uninstall {name})"
+    for name in sys.argv[1].split()
+    if name in installed
+]
 if wrong or harmful:
     sys.exit("error: " + "; ".join(wrong + harmful))
 EOF
@@ -144,6 +152,6 @@ must "[3/7] the stack: requirements/cpu.txt" pip_install -r requirements/cpu.txt
 must "[4/7] the development tools: requirements/dev.txt" pip_install -r requirements/dev.txt
 must "[5/7] this project, editable" pip_install --no-build-isolation -e .
 must "[6/7] check of the versions" check_versions
-must "[7/7] first import" first_import
+must "[7/7] first import of the stack, which compiles its bytecode" first_import
 printf '%s\n' "$inputs" >"$STAMP"
 printf 'Done in %d s, %s in .venv\n' "$SECONDS" "$(du -sh .venv | cut -f 1)"

@@ -73,7 +73,8 @@ def is_finished(run_dir: Path, start: Path, steps: int) -> bool:
     if not evaluations.exists():
         return False
     before = json.loads(evaluations.read_text())[0]
-    return Path(before["checkpoint"]).name == start.name and read_metrics(run_dir)[-1]["step"] == steps
+    rows = read_metrics(run_dir)
+    return Path(before["checkpoint"]).name == start.name and bool(rows) and rows[-1]["step"] == steps
 
 
 def load_result(arm: Arm, seed: int, run_dir: Path) -> Result:

@@ -106,6 +106,7 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@single_thread()
 def warm_up(task: Task, tokenizer: PreTrainedTokenizerBase, settings: WarmUp, seed: int) -> Qwen2ForCausalLM:
     """Train a fresh model until its measured pass@1 reaches ``settings.stop_at``; RuntimeError if it never does."""
     torch.manual_seed(seed)
@@ -170,8 +171,7 @@ def make_model(task: Task, seed: int = 0, cache: Path = DEFAULT_CACHE) -> Path:
     # Made aside and renamed when whole: a run that is killed leaves no half model behind.
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=cache, ignore_cleanup_errors=True) as aside:
         partial = Path(aside) / "model"
-        with single_thread():
-            model = warm_up(task, tokenizer, WARM_UP[task.name], seed)
+        model = warm_up(task, tokenizer, WARM_UP[task.name], seed)
         model.to(torch.bfloat16).save_pretrained(partial)
         tokenizer.save_pretrained(partial)
         check_tokenizer(partial, draw_from(task, "train", random.Random(seed)))

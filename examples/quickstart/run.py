@@ -72,7 +72,7 @@ def evaluate(task: Task, folder: Path, label: str) -> dict[str, Any]:
 def train(arguments: Sequence[str], run_dir: Path, steps: int) -> None:
     """Run ``aer-train`` with its output in ``train.log`` and show progress; raise TrainingFailed if it fails.
 
-    The trainer has a session of its own, so that Ctrl-C reaches it once and from here.
+    The trainer is detached from the terminal, so that Ctrl-C reaches it once and from here.
     """
     log = run_dir / LOG_FILE
     print(f"training {steps} steps, log in {log}", flush=True)

@@ -12,6 +12,7 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -74,9 +75,10 @@ TASKS: dict[str, Task] = {
 }
 
 
-def is_held_out(problem: Problem) -> bool:
-    """Whether a problem belongs to the evaluation: a hash of the problem decides, whatever the seed of the run."""
-    digest = hashlib.sha256(problem.key.encode()).digest()
+@cache
+def is_held_out(key: str) -> bool:
+    """Whether a problem belongs to the evaluation: a hash of its key decides, whatever the seed of the run."""
+    digest = hashlib.sha256(key.encode()).digest()
     return int.from_bytes(digest[:4], "big") < HELD_OUT_SHARE * 2**32
 
 
@@ -84,7 +86,7 @@ def draw_from(task: Task, split: Split, rng: random.Random) -> Problem:
     """Draw one problem of the given split."""
     while True:
         problem = task.draw(rng)
-        if is_held_out(problem) == (split == "held_out"):
+        if is_held_out(problem.key) == (split == "held_out"):
             return problem
 
 
@@ -98,7 +100,7 @@ def held_out_problems(task: Task, count: int, seed: int) -> list[Problem]:
     """Draw up to ``count`` distinct held-out prompts, fewer if the task has fewer."""
     rng = random.Random(f"{task.name} held out {seed}")
     problems: dict[str, Problem] = {}
-    for _ in range(100 * count):  # enough draws to meet nearly every held-out prompt of a small task
+    for _ in range(30 * count):  # enough to meet nearly every held-out prompt of a small task
         if len(problems) == count:
             break
         problem = draw_from(task, "held_out", rng)

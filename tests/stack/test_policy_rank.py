@@ -1,5 +1,7 @@
 """AER's term on OpenRLHF's real policy rank: what equals stock bit for bit, and what no layout may change."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -64,3 +66,32 @@ def test_rollout_entropy_is_exact_and_holds_response_tokens_only(run_ranks, mode
 def test_zero3_loads_the_files_weights_on_both_ranks(run_ranks, model_dir, attempt):
     for result in run_ranks(2, model_dir, "load", "--ds.zero_stage", "3"):
         assert result["mismatched"] == []
+
+
+def test_zero3_gather_is_complete_when_it_returns(monkeypatch):
+    """Gloo may finish several gathers in any order; here each finishes only when it is waited for."""
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    from deepspeed.runtime.zero import partition_parameters
+
+    from aer_openrlhf.platforms.cpu.patches import AFTER_IMPORT
+
+    class LateGather:
+        def __init__(self, output, partition, **_):
+            self.wait = lambda: output.copy_(partition.repeat(2))
+
+    class Init:
+        _allgather_params_coalesced = partition_parameters.Init._allgather_params_coalesced
+        _partition_world_size = staticmethod(lambda param: 2)
+        get_partition_dp_group = staticmethod(lambda param: None)
+        use_all_gather_into_tensor = True
+        local_device = "cpu"
+
+    monkeypatch.setattr(partition_parameters.dist, "all_gather_into_tensor", LateGather)
+    AFTER_IMPORT[partition_parameters.__name__](SimpleNamespace(Init=Init))
+    params = [torch.nn.Parameter(torch.empty(0)) for _ in range(3)]
+    for value, param in enumerate(params):
+        param.ds_tensor = torch.full((4,), float(value))
+        param.ds_tensor.ds_numel, param.ds_numel, param.ds_shape = 4, 8, (2, 4)
+    Init()._allgather_params_coalesced(params)
+    for value, param in enumerate(params):
+        assert param.data.eq(value).all() and param.shape == (2, 4)

@@ -49,7 +49,7 @@ def _patch_blocking_gather(module: ModuleType) -> None:
     """Gather ZeRO-3 weights one by one: DeepSpeed (0.19.6) waits only for the last of several gathers it starts.
 
     That is enough on a CUDA stream. Gloo's threads finish in any order, and a gather that comes late overwrites what
-    `from_pretrained` has just put into the weight (under load, in some percent of all loads).
+    `from_pretrained` has just put into the weight: with busy cores, in several of 100 loads.
     """
     original = module.Init._allgather_params_coalesced
 
@@ -63,8 +63,8 @@ def _patch_blocking_gather(module: ModuleType) -> None:
 def _patch_ds_config(module: ModuleType) -> None:
     """AdamW of torch instead of DeepSpeed's, which is compiled on first use.
 
-    And no small weights kept whole under ZeRO-3: on the CPU with more than one rank, those below the persistence
-    threshold come out of `from_pretrained` corrupted in some runs (DeepSpeed 0.19.6).
+    And no small weights kept whole under ZeRO-3: after each step, DeepSpeed gathers them by the call that
+    `_patch_blocking_gather` repairs. A second guard for training; it makes no difference to loading.
     """
     train_config, eval_config = module.get_train_ds_config, module.get_eval_ds_config
 

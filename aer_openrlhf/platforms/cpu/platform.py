@@ -35,6 +35,9 @@ class CPUPlatform(Platform):
             "TOKENIZERS_PARALLELISM": "false",
             "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+            # The worker then lives in the engine's process; as one of its own it would spin for a second after every
+            # batch, on a core that the trainer needs.
+            "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
             "VLLM_NO_USAGE_STATS": "1",
             "VLLM_LOGGING_LEVEL": "WARNING",
             "RAY_ENABLE_ZERO_COPY_TORCH_TENSORS": "1",

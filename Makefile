@@ -1,0 +1,39 @@
+PY := .venv/bin/python
+TASK ?= countdown
+SEEDS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv quickstart demo test test-unit style format clean
+
+help:  ## this list
+	@sed -nE 's/^([a-z-]+):.*  ## (.*)/  make \1\t\2/p' Makefile | expand -t 20
+
+# Always asked, never a file: the script itself knows, by a stamp over its inputs, whether there is anything to do.
+venv:  ## .venv with the pinned CPU stack, the development tools and this project
+	@scripts/setup_cpu.sh
+
+quickstart: venv  ## train the demo model with AER on this machine's CPU, evaluate it, write the report
+	$(PY) examples/quickstart/run.py
+
+demo: venv  ## AER against its baselines: TASK=countdown SEEDS="1 2 3"
+	$(PY) examples/quickstart/demo.py --task $(TASK) --seeds $(SEEDS)
+
+test: venv  ## every test, those on the real stack included
+	$(PY) -m pytest
+
+test-unit: venv  ## the tests that do not start the stack
+	$(PY) -m pytest -m "not e2e"
+
+style: venv  ## ruff, mypy, shellcheck
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	.venv/bin/shellcheck .ci/run $$(find . -name '*.sh' -not -path './.venv/*' -not -path './runs/*')
+
+format: venv  ## let ruff mend what it can
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+clean:  ## remove what the tools leave behind; .venv and runs/ stay
+	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis build dist ./*.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
