@@ -28,6 +28,7 @@ BASE_FLAGS: dict[str, Any] = {
     "algo.kl.init_coef": 0,
     "actor.lr_scheduler": "constant_with_warmup",  # Adam's first steps move every weight by the whole rate
     "actor.lr_warmup_ratio": 0.05,
+    "actor.adam.betas": (0.9, 0.999),
     "actor.num_nodes": 1,
     "actor.num_gpus_per_node": 1,
     "ref.num_gpus_per_node": 1,  # neither is started; Ray is asked for no more than this
@@ -99,5 +100,6 @@ def train_args(
         if value is True:
             arguments.append(f"--{name}")
         elif value is not None:
-            arguments += [f"--{name}", str(value)]
+            values = value if isinstance(value, tuple) else (value,)
+            arguments += [f"--{name}", *map(str, values)]
     return arguments
