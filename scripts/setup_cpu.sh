@@ -28,7 +28,7 @@ find_python() {
     local candidate candidates=${PYTHON:-python3 python3.12 python3.11}
     for candidate in $candidates; do
         if is_supported "$candidate"; then
-            "$candidate" -c 'import platform, sys; print(platform.python_version(), sys.executable)'
+            "$candidate" -c 'import platform, sys; print(platform.python_version(), sys._base_executable)'
             return
         fi
     done
@@ -61,7 +61,10 @@ run() {
             next=$((next + 10))
         fi
     done
-    wait "$phase"
+    local status=0
+    wait "$phase" || status=$?
+    phase=
+    return "$status"
 }
 
 must() { run "$@" || die "failed: $1: $(reason). Log: $PWD/$LOG"; }
@@ -83,7 +86,7 @@ pip_install() {
 
 make_venv() {
     if ! is_supported .venv/bin/python || ! grep -qxF "version = $version" .venv/pyvenv.cfg ||
-        ! grep -qE "^command = .* $PWD/.venv$" .venv/pyvenv.cfg; then
+        ! grep -qF -- "-m venv $PWD/.venv" .venv/pyvenv.cfg; then
         find .venv -mindepth 1 -delete
         "$python" -m venv "$PWD/.venv" || die "cannot make .venv (Debian, Ubuntu: apt install python3-venv)"
     fi
@@ -137,15 +140,20 @@ found=$(find_python)
 read -r version python <<<"$found"
 mkdir -p .venv
 exec 9<.venv
-flock 9 # of two calls at once, the second waits and finds the work done
+if ! flock --nonblock 9; then
+    echo "Waiting for another setup of .venv to end"
+    flock 9
+fi
 inputs=$(printf '%s\n' "$version" "$PWD" | cat - requirements/{cpu,dev}.txt setup.cfg pyproject.toml | sha256sum)
 [[ -f "$STAMP" && "$(<"$STAMP")" == "$inputs" ]] && exit
 
 check_machine
-trap '[[ -z "${phase:-}" ]] || kill -- "-$phase" 2>/dev/null || true' EXIT
+phase=
+trap '[[ -z "$phase" ]] || kill -- "-$phase" 2>/dev/null || true' EXIT
 printf 'Setting up .venv with Python %s (%s)\n' "$version" "$python"
 rm -f "$STAMP"
 make_venv
+: >"$LOG"
 must "[1/7] pip" pip_install "$PIP"
 must "[2/7] torch, CPU build" install_torch
 must "[3/7] the stack: requirements/cpu.txt" pip_install -r requirements/cpu.txt

@@ -177,7 +177,7 @@ _LATEX = (LatexExtractionConfig(boxed_match_priority=0, try_extract_without_anch
 def _parse(answer: str) -> list[Any]:
     # Without the box math-verify searches for an anchor, and reads bare `\sqrt{2}` as nothing. Only its LaTeX reader
     # is used: the plain-expression one picks a number out of prose and calls sympy's parse_expr, which is an eval.
-    return parse(f"\\boxed{{{answer}}}", _LATEX, parsing_timeout=None)  # type: ignore[arg-type]
+    return parse(f"\\boxed{{{answer}}}", _LATEX, parsing_timeout=None)
 
 
 def _far_apart(gold: Any, answer: Any) -> bool:

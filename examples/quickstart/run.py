@@ -1,6 +1,6 @@
 """The quickstart: train the demo model with AER on the real stack, evaluate before and after, write a report.
 
-python examples/quickstart/run.py [--task countdown] [--steps 300] [--seed 0] [--run-dir runs/quickstart]
+python examples/quickstart/run.py [--task countdown] [--steps 150] [--seed 0] [--run-dir runs/quickstart]
 """
 
 import argparse
@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from evaluate import evaluate_folder, write_json
 from model import make_model
-from settings import EVAL_PROMPTS, EVAL_SAMPLES, STEPS, Method, num_prompts, train_args
+from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, Method, num_prompts, train_args
 from tasks import TASKS, Task, train_problems, write_jsonl
 
 TRAINER = "aer_openrlhf.cli.train_ppo_ray"
@@ -189,6 +189,7 @@ def prepare_process() -> None:
             signal.signal(number, signal.default_int_handler)
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed would warn that it found no GPU
+    os.environ.setdefault("OMP_NUM_THREADS", THREADS)
     disable_progress_bar()
 
 
@@ -196,19 +197,18 @@ def main() -> None:
     """Run the quickstart from the command line."""
     parser = argparse.ArgumentParser(description="train and evaluate the demo model with AER, on this machine")
     parser.add_argument("--task", choices=sorted(TASKS), default="countdown", help="demo task")
-    parser.add_argument("--steps", type=int, help="training steps (default: 300 for countdown, 120 for make_n)")
+    parser.add_argument("--steps", type=int, default=QUICKSTART_STEPS, help="training steps (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training prompts and of the trainer")
     parser.add_argument("--run-dir", type=Path, default=Path("runs/quickstart"), help="folder for all results")
     args = parser.parse_args()
-    if args.steps is not None and args.steps < 1:
+    if args.steps < 1:
         parser.error("--steps must be at least 1")
     started = time.monotonic()
     prepare_process()
     task = TASKS[args.task]
     try:
         start = make_model(task)
-        steps = args.steps or STEPS[task.name]
-        records = run_method(task, start, args.run_dir, "aer", args.seed, steps)
+        records = run_method(task, start, args.run_dir, "aer", args.seed, args.steps)
         report = make_report([args.run_dir], args.run_dir)
     except TrainingFailed as failure:
         sys.exit(f"\n{failure}")

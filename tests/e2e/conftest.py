@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-START_TIMEOUT, RUN_TIMEOUT, EXIT_TIMEOUT = 240, 420, 30
+START_TIMEOUT, RUN_TIMEOUT, EXIT_TIMEOUT = 400, 900, 60
 MARK = "AER_TEST_RUN"
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+
 from model import make_model
 from settings import num_prompts, train_args
 from tasks import TASKS, train_problems, write_jsonl
-
 from tests.e2e.conftest import Training
 
 STEPS, LAST = 150, 20
