@@ -13,7 +13,7 @@ PYTHON=${PYTHON:-$default_python}
 RUN_DIR=${RUN_DIR:-runs/smollm2_gsm8k}
 DATA=${DATA:-runs/cache/gsm8k_train.jsonl}
 
-MODEL=$("$PYTHON" examples/smollm2_gsm8k/model.py)
+MODEL=$("$PYTHON" examples/smollm2_gsm8k/model.py | tail -n 1) # libraries print above the folder
 if [[ ! -f $DATA ]]; then
    "$PYTHON" -m aer_openrlhf.cli.data prompts openai/gsm8k "$DATA" \
       --config main --split train --answer-after '####' --template qwen-boxed

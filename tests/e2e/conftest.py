@@ -133,7 +133,7 @@ def train(tmp_path, tiny_models, prompts):
             "--algo.kl.init_coef": 0,
             "--vllm.num_engines": 1,
             "--actor.num_gpus_per_node": 1,
-            "--actor.adam.lr": 3e-3,
+            "--actor.adam.lr": 1e-3,
             "--actor.lr_scheduler": "constant",
             "--actor.lr_warmup_ratio": 0,
             "--ckpt.output_dir": tmp_path / name,
