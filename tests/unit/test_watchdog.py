@@ -8,12 +8,9 @@ import time
 import psutil
 import pytest
 
-pytest.importorskip("setproctitle")
-
-# A child that sets a title (which wipes its environment) and starts a grandchild of its own.
+# A child that starts a grandchild of its own.
 CHILD = """
-import setproctitle, subprocess, sys, time
-setproctitle.setproctitle("retitled")
+import subprocess, sys, time
 print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pid, flush=True)
 time.sleep(60)
 """
