@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from .methods.base import RolloutBatch
+from .methods.base import RolloutBatch, group_accuracy
 
 HARD_BELOW, EASY_ABOVE = 1 / 3, 2 / 3
 DECILES = 10
@@ -27,7 +27,7 @@ def rollout_metrics(batch: RolloutBatch, coefficients: Tensor) -> dict[str, floa
 
 def difficulty_metrics(batch: RolloutBatch, coefficients: Tensor) -> dict[str, float]:
     """Group accuracy, and entropy, score and coefficient by difficulty: hard g < 1/3, middle, easy g > 2/3."""
-    accuracy = batch.scores.double().view(-1, batch.group_size).mean(-1)
+    accuracy = group_accuracy(batch.scores, batch.group_size)
     metrics = {
         "aer/group_accuracy": float(accuracy.mean()),
         "aer/all_wrong_share": float((accuracy == 0).double().mean()),

@@ -22,7 +22,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan
+from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, group_accuracy
 
 Difficulty = Literal["linear", "step", "uniform"]
 Normalize = Literal["none", "mean"]
@@ -130,21 +130,6 @@ class AERConfig:
 def _require(valid: bool, name: str, value: object, wanted: str) -> None:
     if not valid:
         raise ValueError(f"{name} is {value}: give {wanted}")
-
-
-def group_accuracy(scores: Tensor, group_size: int) -> Tensor:
-    """Mean score of every prompt's group.
-
-    scores: (B,) raw correctness in [0, 1], the `group_size` responses of a prompt consecutive. Returns (B/G,) float64.
-    Raises ValueError for a score outside [0, 1]: difficulty would be meaningless.
-    """
-    low, high = float(scores.min()), float(scores.max())
-    if not (low >= 0.0 and high <= 1.0):
-        raise ValueError(
-            f"the reward function returned scores from {low} to {high}, AER needs correctness in [0, 1]: let it "
-            'return "scores" (1 right, 0 wrong) beside "rewards"'
-        )
-    return scores.double().view(-1, group_size).mean(-1)
 
 
 def difficulty_weight(accuracy: Tensor, rho: float, kind: Difficulty) -> Tensor:

@@ -19,6 +19,21 @@ import torch
 from torch import Tensor
 
 
+def group_accuracy(scores: Tensor, group_size: int) -> Tensor:
+    """Mean score of every prompt's group.
+
+    scores: (B,) raw correctness in [0, 1], the `group_size` responses of a prompt consecutive. Returns (B/G,) float64.
+    Raises ValueError for a score outside [0, 1]: difficulty would be meaningless.
+    """
+    low, high = float(scores.min()), float(scores.max())
+    if not (low >= 0.0 and high <= 1.0):
+        raise ValueError(
+            f"the reward function returned scores from {low} to {high}, AER needs correctness in [0, 1]: let it "
+            'return "scores" (1 right, 0 wrong) beside "rewards"'
+        )
+    return scores.double().view(-1, group_size).mean(-1)
+
+
 @dataclass(frozen=True)
 class RolloutBatch:
     """One rollout step over all ranks, at the policy that is about to be updated.

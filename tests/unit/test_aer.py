@@ -13,10 +13,9 @@ from aer_openrlhf.methods.aer import (
     AERConfig,
     EntropyController,
     difficulty_weight,
-    group_accuracy,
     prompt_coefficients,
 )
-from aer_openrlhf.methods.base import LossInputs, RolloutBatch
+from aer_openrlhf.methods.base import LossInputs, RolloutBatch, group_accuracy
 
 
 def make_batch(scores, entropy, lengths, group_size, answer_lengths=None):
