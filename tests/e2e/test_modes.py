@@ -2,9 +2,9 @@
 
 import pytest
 
-# Both sides compute in bf16, and the random model has large logits: seen are 0.01 to 0.1. The demo model, which
-# test_learning.py holds to 0.02, is the sharper check.
-BF16_GAP = 0.15
+# Both sides compute in bf16, and the random model has large logits: 0.02 to 0.033 were seen. The demo model, which
+# test_learning.py holds to 0.02 over 150 steps, is the sharper check.
+BF16_GAP = 0.08
 
 
 def assert_controlled(training, steps):
