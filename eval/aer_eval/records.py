@@ -32,7 +32,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model gets: either raw ``text``, or chat ``messages`` that the model's own chat template turns into it."""
+    """What the model gets: raw ``text``, or chat ``messages`` for the model's own chat template."""
 
     text: str | None = None
     messages: tuple[Mapping[str, str], ...] | None = None

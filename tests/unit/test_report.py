@@ -12,12 +12,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
+from aer_eval.report.canvas import png
 from PIL import Image
 
 from aer_openrlhf.report import figures
-from aer_openrlhf.report.canvas import png, smoothing_window
+from aer_openrlhf.report.canvas import smoothing_window
 from aer_openrlhf.report.cli import main
-from aer_openrlhf.report.html import CHARTS, notes, number, result_rows, setup_rows, standard_error
+from aer_openrlhf.report.html import CHARTS, notes, result_rows, setup_rows, standard_error
 from aer_openrlhf.report.runs import RunError, load_run, load_runs
 
 AER_ARGS = {
@@ -424,8 +425,3 @@ def test_standard_error_is_bounded_by_the_fewest_prompts(two_runs: list[Path]) -
     runs = load_runs(two_runs)
     assert standard_error(runs) == pytest.approx(0.05)  # 0.5 / sqrt(100)
     assert standard_error(runs[1:]) is None
-
-
-def test_numbers_keep_small_values_in_sight() -> None:
-    shown = [number(value) for value in (0.3456, 0.0, 0.0012, -2.0, None, float("nan"))]
-    assert shown == ["0.346", "0.000", "1.2e-03", "-2.000", "–", "–"]

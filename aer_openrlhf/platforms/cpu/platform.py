@@ -6,8 +6,10 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+from aer_eval import watchdog
+
 from ..base import Platform
-from . import patches, watchdog
+from . import patches
 
 WORKER_EXTENSION = "aer_openrlhf.platforms.cpu.weight_sync.CPUWorkerWrap"
 UNSUPPORTED = {  # nested argument -> what to do instead

@@ -16,7 +16,7 @@ time.sleep(60)
 """
 DRIVER = f"""
 import subprocess, sys, time
-from aer_openrlhf.platforms.cpu import watchdog
+from aer_eval import watchdog
 watchdog.start()
 print(subprocess.Popen([sys.executable, "-c", {CHILD!r}]).pid, flush=True)
 time.sleep(60)

@@ -1,0 +1,237 @@
+"""The store of one model's samples on one suite: append-only, durable, readable with pandas or polars.
+
+    STORE/store.json           what every sample in it has in common
+    STORE/samples/*.parquet    records.SAMPLE_COLUMNS, one row a sample
+    STORE/grades/*.parquet     records.GRADE_COLUMNS, one file a grader
+
+A part is written aside, flushed to the disk and renamed: it is there as a whole or not at all, so `kill -9` at any
+moment leaves a store that the same command goes on from. Nothing is ever rewritten but the grades.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pandas as pd
+
+from aer_eval.errors import UserError
+from aer_eval.records import GRADE_COLUMNS, SAMPLE_COLUMNS, Problem, ScoredSuite
+from aer_eval.sampling.units import Completion
+
+MANIFEST = "store.json"
+FORMAT = 1
+"""Version of the layout and the columns."""
+FREE_KEYS = ("versions", "created", "label", "model_name", "problems")
+"""Keys of the manifest that may differ between two runs into one store."""
+
+
+class SampleStore:
+    """A store that is open for writing, by one process at a time: use it in a ``with`` statement."""
+
+    def __init__(self, path: Path, manifest: Mapping[str, Any]) -> None:
+        """Create the store, or open the one that is there.
+
+        Args:
+            path: the store's folder.
+            manifest: JSON object: what all samples have in common.
+
+        Raises:
+            UserError: the folder holds another model's or another setting's samples, or cannot be written, or
+                another process is writing it.
+        """
+        self.path = path
+        self._samples = path / "samples"
+        try:
+            self._samples.mkdir(parents=True, exist_ok=True)
+            self._lock = (path / ".lock").open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{path}: another aer-eval is writing to this store; wait for it or give another --out"
+            ) from None
+        except OSError as problem:
+            raise UserError(f"{path}: cannot be written ({problem}); give another --out") from problem
+        for torn in self._samples.glob("*.tmp"):
+            torn.unlink()
+        self.manifest = self._agree({"format": FORMAT, **manifest})
+
+    def __enter__(self) -> SampleStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def _agree(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """The manifest of the store, written if it is new; raise where it is another run's."""
+        if not (self.path / MANIFEST).exists():
+            if any(self._samples.iterdir()):
+                raise UserError(f"{self.path}: has samples but no {MANIFEST}; restore it or give another --out")
+            _write_atomically(self.path / MANIFEST, json.dumps(manifest, indent=2).encode())
+            return manifest
+        there = read_manifest(self.path)
+        different = _differences(there, manifest)
+        if different:
+            raise UserError(f"{self.path} holds samples of another run ({'; '.join(different)}); give another --out")
+        return there
+
+    def done(self) -> dict[str, set[int]]:
+        """Sample indices by problem that are in the store."""
+        frame = _read_parts(self._samples, columns=["problem_id", "sample_index"])
+        _refuse_duplicates(frame, self.path)
+        return {str(problem): set(group) for problem, group in frame.groupby("problem_id")["sample_index"]}
+
+    def append(self, completions: Sequence[Completion], engine: str, model: str, params: str) -> None:
+        """Write samples as one part; they are on the disk when this returns.
+
+        Raises:
+            UserError: the disk is full or the folder is gone. Nothing of the part is left then.
+        """
+        now = time.time()
+        rows = [{**asdict(sample), "engine": engine, "model": model, "params": params, "finished_at": now}
+                for sample in completions]  # fmt: skip
+        frame = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype(SAMPLE_COLUMNS)
+        part = self._samples / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
+        try:
+            _write_atomically(part, frame.to_parquet(index=False, compression="zstd"))
+        except OSError as problem:
+            raise UserError(
+                f"{part.parent}: samples cannot be written ({problem}); make room and start again"
+            ) from problem
+
+
+def read_manifest(store: Path) -> dict[str, Any]:
+    """``store.json`` of a store. Raises UserError where there is none or it is of another format."""
+    try:
+        manifest = json.loads((store / MANIFEST).read_text())
+    except (OSError, ValueError) as problem:
+        raise UserError(
+            f"{store}: no readable {MANIFEST} ({problem}); give a folder that `aer-eval run` wrote"
+        ) from problem
+    if manifest.get("format") != FORMAT:
+        raise UserError(
+            f"{store}: store format {manifest.get('format')}, this aer-eval reads {FORMAT}; use its version"
+        )
+    return manifest
+
+
+def find_stores(folder: Path) -> list[Path]:
+    """The stores of a run folder, or the folder itself where it is a store. Raises UserError where there is none."""
+    found = [folder] if (folder / MANIFEST).is_file() else sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    if not found:
+        raise UserError(f"{folder}: no store in it; give a folder that `aer-eval run --out` wrote")
+    return found
+
+
+def read_samples(store: Path) -> pd.DataFrame:
+    """All samples of a store, sorted by problem and sample index, in the types of ``SAMPLE_COLUMNS``."""
+    frame = _read_parts(store / "samples", columns=list(SAMPLE_COLUMNS))
+    _refuse_duplicates(frame, store)
+    return frame.astype(SAMPLE_COLUMNS).sort_values(["problem_id", "sample_index"], ignore_index=True)
+
+
+def read_problems(store: Path) -> dict[str, Problem]:
+    """The problems that the store's manifest carries, so that scoring needs neither the hub nor the data."""
+    return {row["id"]: Problem(**row) for row in read_manifest(store)["problems"]}
+
+
+def write_grades(store: Path, grader: str, grades: pd.DataFrame) -> Path:
+    """Write the grades of all samples by one grader, in place of its earlier ones; return the file."""
+    folder = store / "grades"
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{grader}.parquet"
+    _write_atomically(path, grades[list(GRADE_COLUMNS)].astype(GRADE_COLUMNS).to_parquet(index=False))
+    return path
+
+
+def load_scored(store: Path, label: str | None = None) -> ScoredSuite:
+    """A store's samples with their newest grades.
+
+    Args:
+        store: the store's folder.
+        label: the name to show; the model's name without one.
+
+    Raises:
+        UserError: samples are not graded yet, or there are none.
+    """
+    manifest = read_manifest(store)
+    samples = read_samples(store)
+    if samples.empty:
+        raise UserError(f"{store}: no samples in it yet; run the `aer-eval run` that made it again")
+    graders = sorted((store / "grades").glob("*.parquet"), key=lambda path: path.stat().st_mtime)
+    if not graders:
+        raise UserError(f"{store}: not graded yet; run `aer-eval score {store}`")
+    grades = pd.read_parquet(graders[-1]).astype(GRADE_COLUMNS)
+    scored = samples.merge(grades, on=["problem_id", "sample_index"], how="left", validate="one_to_one")
+    if scored["verdict"].isna().any():
+        raise UserError(f"{store}: has samples that are not graded; run `aer-eval score {store}`")
+    problems = read_problems(store)
+    order = {problem: place for place, problem in enumerate(problems)}
+    places = scored["problem_id"].map(order).rename("place")
+    scored = scored.iloc[
+        pd.concat([places, scored["sample_index"]], axis=1).sort_values(["place", "sample_index"]).index
+    ]
+    return ScoredSuite(
+        label=label or manifest["label"],
+        suite=manifest["suite"]["name"],
+        suite_version=manifest["suite"]["version"],
+        problems=problems,
+        samples=scored.reset_index(drop=True),
+        manifest={**manifest, "grader": graders[-1].stem},
+    )
+
+
+def _read_parts(folder: Path, columns: list[str]) -> pd.DataFrame:
+    parts = [pd.read_parquet(part, columns=columns) for part in sorted(folder.glob("*.parquet"))]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
+
+
+def _refuse_duplicates(frame: pd.DataFrame, store: Path) -> None:
+    twice = frame[frame.duplicated(["problem_id", "sample_index"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise UserError(
+            f"{store}: {len(twice)} samples are in it twice, first {row.problem_id!r} sample {row.sample_index}: "
+            "parts were copied in by hand; remove them"
+        )
+
+
+def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+    """The keys that differ, with both values."""
+    result: list[str] = []
+    for key in sorted({*there, *here} - (set() if prefix else set(FREE_KEYS))):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            result += _differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            result.append(f"{prefix}{key} is {old!r} there, {new!r} here")
+    return result
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that after a crash it is there as a whole or not at all, and after the return for good."""
+    aside = path.with_name(f"{path.name}.tmp")
+    try:
+        with aside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
