@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes .venv: the pinned CPU stack (requirements/cpu.txt), the development tools, and this project, editable.
+# Makes .venv: the pinned CPU stack (requirements/cpu.txt), what the evaluation and the development need beside it, and
+# the project's two packages, editable.
 # Does nothing where all that is already there; takes an interrupted run up where it stopped.
 #
 #   scripts/setup_cpu.sh                                with the first of python3, python3.12, python3.11 that fits
@@ -104,7 +105,7 @@ install_torch() { # the CPU build is on PyTorch's own index, unless pip is set u
 }
 
 check_versions() { # every pin is installed as it stands in the lists, and nothing that breaks the stack
-    .venv/bin/python - "$HARMFUL" requirements/cpu.txt requirements/dev.txt <<'EOF'
+    .venv/bin/python - "$HARMFUL" requirements/{cpu,eval,dev}.txt <<'EOF'
 import sys
 from importlib.metadata import distributions
 from pathlib import Path
@@ -144,7 +145,7 @@ if ! flock --nonblock 9; then
     echo "Waiting for another setup of .venv to end"
     flock 9
 fi
-inputs=$(printf '%s\n' "$version" "$PWD" | cat - requirements/{cpu,dev}.txt setup.cfg pyproject.toml | sha256sum)
+inputs=$(printf '%s\n' "$version" "$PWD" | cat - requirements/{cpu,eval,dev}.txt {,eval/}{setup.cfg,pyproject.toml} | sha256sum)
 [[ -f "$STAMP" && "$(<"$STAMP")" == "$inputs" ]] && exit
 
 check_machine
@@ -157,8 +158,8 @@ make_venv
 must "[1/7] pip" pip_install "$PIP"
 must "[2/7] torch, CPU build" install_torch
 must "[3/7] the stack: requirements/cpu.txt" pip_install -r requirements/cpu.txt
-must "[4/7] the development tools: requirements/dev.txt" pip_install -r requirements/dev.txt
-must "[5/7] this project, editable" pip_install --no-build-isolation -e .
+must "[4/7] evaluation and development: requirements/eval.txt, dev.txt" pip_install -r requirements/eval.txt -r requirements/dev.txt
+must "[5/7] this project, editable" pip_install --no-build-isolation -e eval -e .
 must "[6/7] check of the versions" check_versions
 must "[7/7] first import of the stack, which compiles its bytecode" first_import
 printf '%s\n' "$inputs" >"$STAMP"

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from aer_openrlhf.report.html import CHARTS, Drawing, draw_all, notes, render_page
+from aer_eval.report.page import write_page
+from aer_openrlhf.report.html import CHARTS, draw_all, notes, render_page
 from aer_openrlhf.report.runs import RunError, load_runs
 
 
@@ -21,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     drawings = draw_all(runs)
     page = render_page(runs, drawings, args.title)
     try:
-        report = _write(args.out or runs[0].path, page, drawings)
+        report = write_page(args.out or runs[0].path, page, drawings, keys=[chart.key for chart in CHARTS])
     except OSError as problem:
         return _fail(f"{problem}; choose another folder with --out")
     print(f"{report} (runs: {len(runs)}, figures: {len(drawings)})")
@@ -42,19 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--title", default="AER training report", help="heading of the page (default: %(default)s)")
     return parser
-
-
-def _write(folder: Path, page: str, drawings: Sequence[Drawing]) -> Path:
-    """Write the page and the pictures; a picture of an earlier report that is not drawn any more is removed."""
-    pictures = folder / "png"
-    pictures.mkdir(parents=True, exist_ok=True)
-    for chart in CHARTS:
-        (pictures / f"{chart.key}.png").unlink(missing_ok=True)
-    for drawing in drawings:
-        (pictures / f"{drawing.chart.key}.png").write_bytes(drawing.png)
-    report = folder / "report.html"
-    report.write_text(page, encoding="utf-8")
-    return report
 
 
 def _fail(message: str) -> int:

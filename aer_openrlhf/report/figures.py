@@ -13,22 +13,18 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, NullLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import PercentFormatter
 
+from aer_eval.report.canvas import GREY, PANEL_NAME, UNKNOWN, WIDTH, grid_shape, role, scale_over_k, text
 from aer_openrlhf.report.canvas import (
-    GREY,
-    WIDTH,
     Shown,
     colored,
     curve,
-    grid_shape,
     legend,
     panels,
     recorded,
-    role,
     smooth,
     smoothing_window,
-    text,
 )
 from aer_openrlhf.report.runs import Run
 
@@ -37,7 +33,6 @@ DIFFICULTY = {"hard": "#08519c", "middle": "#6baed6", "easy": "#deebf7"}
 DIFFICULTY_NAMES = {"hard": "hard (accuracy < 1/3)", "middle": "middle", "easy": "easy (> 2/3)"}
 # Paul Tol's light colours, so that a phase is not mistaken for a run.
 PHASES = {"generation": "#77aadd", "make_experience": "#eedd88", "ppo_train": "#ee8866", "broadcast": "#cccccc"}
-PANEL_NAME = 24  # characters of a run's name that fit over a panel
 EXTREME = "#ff7f00"
 
 ENTROPY = ("aer/entropy",)
@@ -249,7 +244,7 @@ def _heat_maps(part: SubFigure, shown: Shown) -> None:
         spare.remove()
     for ax, deciles, (run, color) in zip(grid, maps, shown, strict=False):
         ax.pcolormesh(_edges(deciles.index), np.linspace(0, 1, 11), deciles.T, norm=scale.norm, cmap=scale.cmap)
-        ax.set_facecolor("#dddddd")
+        ax.set_facecolor(UNKNOWN)
         ax.grid(visible=False)
         ax.set_title(text(run.name, PANEL_NAME), color=color, fontweight="bold")
         ax.set_xlabel("training step")
@@ -291,12 +286,7 @@ def pass_at_k(runs: Sequence[Run]) -> Figure | None:
             look = _evaluation_look(evaluation.label, color)
             ax.plot(list(evaluation.pass_at_k), list(evaluation.pass_at_k.values()), **look)
             labels[evaluation.label] = role(evaluation.label, **_evaluation_look(evaluation.label, GREY))
-    ax.set_xscale("log", base=2)
-    ax.xaxis.set_major_locator(
-        FixedLocator(sorted({k for run, _ in shown for evaluation in run.evaluations for k in evaluation.pass_at_k}))
-    )
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(ScalarFormatter())
+    scale_over_k(ax, {k for run, _ in shown for evaluation in run.evaluations for k in evaluation.pass_at_k})
     ax.set_xlabel("k (samples a prompt)")
     ax.set_ylabel("pass@k")
     legend(figure, shown, list(labels.values()))

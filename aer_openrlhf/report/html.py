@@ -1,16 +1,16 @@
 """The page: figures with their captions, the table of runs, the table of evaluations, and what was not recorded."""
 
-import base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
-import pandas as pd
 from matplotlib.figure import Figure
 
+from aer_eval.metrics.markdown import ABSENT
+from aer_eval.report.canvas import PALETTE, png, styled
+from aer_eval.report.page import Drawing, Row, environment, number
 from aer_openrlhf.report import figures
-from aer_openrlhf.report.canvas import PALETTE, colored, png, smoothing_window, styled
+from aer_openrlhf.report.canvas import colored, smoothing_window
 from aer_openrlhf.report.runs import Run
 from aer_openrlhf.runlog import CONFIG_FILE, METRICS_FILE
 
@@ -31,7 +31,6 @@ MAIN_FLAGS = (
 )
 # Where a run writes says nothing about it, and the logger's arguments hold its key: never on a page that is shared.
 HIDDEN_FLAGS = ("logger.", "ckpt.", "aer.run_dir")
-ABSENT = "–"
 END_METRICS = {
     "entropy": figures.ENTROPY,
     "target entropy H*": ("aer/entropy_target",),
@@ -158,30 +157,6 @@ CHARTS = (
 )
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A chart that was drawn."""
-
-    chart: Chart
-    png: bytes
-    lacking: tuple[str, ...]
-    """Names of the runs that have nothing in it."""
-
-    @property
-    def base64(self) -> str:
-        """The picture as the page embeds it."""
-        return base64.b64encode(self.png).decode("ascii")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the table of runs, one cell a run."""
-
-    label: str
-    cells: tuple[str, ...]
-    differs: bool = False
-
-
 def draw_all(runs: Sequence[Run]) -> list[Drawing]:
     """Every chart that at least one run has the metrics for."""
     drawings = []
@@ -189,24 +164,19 @@ def draw_all(runs: Sequence[Run]) -> list[Drawing]:
         for chart in CHARTS:
             figure = chart.draw(runs)
             if figure is not None:
-                lacking = tuple(run.name for run in runs if chart.lacks(run))
-                drawings.append(Drawing(chart, png(figure), lacking))
+                lacking = [run.name for run in runs if chart.lacks(run)]
+                caption = chart.caption + (f" Not recorded by: {', '.join(lacking)}." if lacking else "")
+                drawings.append(Drawing(chart.key, chart.title, caption, png(figure)))
     return drawings
 
 
 def render_page(runs: Sequence[Run], drawings: Sequence[Drawing], title: str) -> str:
     """The whole page, with nothing to load from elsewhere."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    drawn = {drawing.chart.key for drawing in drawings}
-    return environment.get_template("report.html.j2").render(
+    drawn = {drawing.key for drawing in drawings}
+    template = environment(Path(__file__).parent).get_template("report.html.j2")
+    return template.render(
         title=title,
-        runs=[{"name": run.name, "color": color} for run, color in colored(runs)],
+        runs=[(run.name, color) for run, color in colored(runs)],
         setup=setup_rows(runs),
         results=result_rows(runs),
         last=LAST,
@@ -273,13 +243,6 @@ def standard_error(runs: Sequence[Run]) -> float | None:
     """The most that pass@k can err by over prompts: a mean of values in [0, 1], each of variance at most 1/4."""
     prompts = [evaluation.num_prompts for run in runs for evaluation in run.evaluations if evaluation.num_prompts]
     return 0.5 / min(prompts) ** 0.5 if prompts else None
-
-
-def number(value: float | None) -> str:
-    """Three decimals, or two significant digits for what would vanish so; a dash for what is not known."""
-    if value is None or pd.isna(value):
-        return ABSENT
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.01 else f"{value:.1e}"
 
 
 def _row(runs: Sequence[Run], label: str, cells: Sequence[str]) -> Row:

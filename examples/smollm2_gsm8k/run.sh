@@ -16,7 +16,7 @@ DATA=${DATA:-runs/cache/gsm8k_train.jsonl}
 MODEL=$("$PYTHON" examples/smollm2_gsm8k/model.py | tail -n 1) # libraries print above the folder
 if [[ ! -f $DATA ]]; then
    "$PYTHON" -m aer_openrlhf.cli.data prompts openai/gsm8k "$DATA" \
-      --config main --split train --answer-after '####' --template qwen-boxed
+      --config main --split train --answer-after '####' --template plain
 fi
 
 MODEL_ARGS=(

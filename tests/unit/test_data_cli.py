@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from aer_openrlhf.cli.data import BOXED, main
+from aer_openrlhf.cli.data import main
 
 GSM8K = [
     {"question": "How many clips?", "answer": "48/2 = <<48/2=24>>24 clips.\n#### 72"},
@@ -44,16 +44,24 @@ def write_source(folder: Path, file_type: str) -> Path:
 
 @pytest.mark.parametrize("file_type", ["jsonl", "json", "parquet"])
 def test_gsm8k_gold_is_what_follows_the_marker(file_type: str, tmp_path: Path) -> None:
-    code, out = prompts(write_source(tmp_path, file_type), "--answer-after", "####", "--template", "qwen-boxed")
+    code, out = prompts(write_source(tmp_path, file_type), "--answer-after", "####", "--template", "plain")
     assert code == 0
+    request = "\nPlease reason step by step, and put your final answer within \\boxed{}."
     assert read(out) == [
-        {"prompt": "How many clips?" + BOXED, "label": "72"},
-        {"prompt": "How much money?" + BOXED, "label": "1,000"},
+        {"prompt": "How many clips?" + request, "label": "72"},
+        {"prompt": "How much money?" + request, "label": "1,000"},
     ]
-    assert BOXED.endswith("put your final answer within \\boxed{}.")
 
 
-def test_fields_limit_and_plain_template(tmp_path: Path) -> None:
+def test_the_written_out_chat_format_ends_where_the_assistant_begins(tmp_path: Path) -> None:
+    code, out = prompts(write_source(tmp_path, "jsonl"), "--answer-after", "####", "--template", "qwen-boxed")
+    assert code == 0
+    prompt = read(out)[0]["prompt"]
+    assert prompt.startswith("<|im_start|>system\nPlease reason")
+    assert prompt.endswith("<|im_start|>user\nHow many clips?<|im_end|>\n<|im_start|>assistant\n")
+
+
+def test_fields_limit_and_raw_template(tmp_path: Path) -> None:
     rows = [{"problem": f"{n} + 1", "solution": str(n + 1)} for n in range(5)]
     options = ("--question-field", "problem", "--answer-field", "solution", "--limit", "2")
     code, out = prompts(write_lines(tmp_path / "data.jsonl", rows), *options)
@@ -122,7 +130,7 @@ def test_the_hub_is_asked_for_split_and_configuration(
 
     asked: list[Any] = []
 
-    def load_dataset(name: str, config: str | None, split: str) -> list[dict[str, str]]:
+    def load_dataset(name: str, config: str | None, split: str, revision: str | None) -> list[dict[str, str]]:
         asked.append((name, config, split))
         if split != "test":
             raise ValueError(f"Unknown split {split!r}.\nShould be one of ['test'].")

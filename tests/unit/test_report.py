@@ -12,9 +12,9 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pytest
-from aer_eval.report.canvas import png
 from PIL import Image
 
+from aer_eval.report.canvas import png
 from aer_openrlhf.report import figures
 from aer_openrlhf.report.canvas import smoothing_window
 from aer_openrlhf.report.cli import main

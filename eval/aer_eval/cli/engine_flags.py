@@ -1,4 +1,4 @@
-"""The flags that choose an engine, and its start."""
+"""The flags that choose an engine, and the engine that they name."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     hf.add_argument("--device", help="such as cuda:1 or cpu (default: the first GPU, else the CPU)")
 
 
-def start(args: argparse.Namespace) -> Engine:
-    """Start the engine. Raises UserError for a flag of another engine or a missing one, before anything starts."""
+def choose(args: argparse.Namespace, model: str | None) -> Engine:
+    """The engine for a model. Raises UserError for a flag of another engine or a missing one."""
     _refuse_foreign_flags(args)
     if args.engine == "openai":
         from aer_eval.engines.openai import OpenAIEngine, OpenAISettings
@@ -61,27 +61,27 @@ def start(args: argparse.Namespace) -> Engine:
         return OpenAIEngine(
             OpenAISettings(
                 base_urls=tuple(args.base_url),
-                model=args.model,
+                model=model,
                 api_key=os.environ.get("OPENAI_API_KEY", "none"),
                 **_given(
                     concurrency=args.concurrency, samples_per_request=args.samples_per_request, give_up_s=args.give_up
                 ),
             )
         )
-    if not args.model:
+    if not model:
         raise UserError("--model is missing: a model folder or a hub id")
     if args.engine == "hf":
         from aer_eval.engines.hf import HFEngine, HFSettings
 
-        return HFEngine(HFSettings(model=args.model, dtype=args.dtype, device=args.device))
-    return _start_vllm(args)
+        return HFEngine(HFSettings(model=model, dtype=args.dtype, device=args.device))
+    return _vllm_or_ray(args, model)
 
 
-def _start_vllm(args: argparse.Namespace) -> Engine:
+def _vllm_or_ray(args: argparse.Namespace, model: str) -> Engine:
     from aer_eval.engines.vllm import VLLMEngine, VLLMSettings
 
     settings = VLLMSettings(
-        model=args.model,
+        model=model,
         dtype=args.dtype,
         max_model_len=args.max_model_len,
         gpu_memory_utilization=args.gpu_memory_utilization,

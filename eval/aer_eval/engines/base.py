@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -31,7 +32,10 @@ class ModelIdentity:
 
 
 class Engine(ABC):
-    """An inference engine that holds a model. Construct it, ``sample`` as often as needed, then ``close``."""
+    """An inference engine that holds a model. Construct it, ``sample`` as often as needed, then ``close``.
+
+    The model is loaded when the first sample is asked for: a store that is full costs no start.
+    """
 
     name: ClassVar[EngineName]
     identity: ModelIdentity
@@ -60,27 +64,29 @@ class AsyncEngine(Engine):
         """Sample one unit."""
 
     async def prepare(self, units: Sequence[Unit], params: SamplingParams) -> None:
-        """Check all units before the first is sampled."""
+        """Get ready: start what has to run, and check all units before the first is sampled."""
 
     def sample(self, units: Sequence[Unit], params: SamplingParams) -> Iterator[list[Completion]]:
-        loop = self._event_loop
-        loop.run_until_complete(self.prepare(units, params))
+        if not units:
+            return
+        self.runner.run(self.prepare(units, params))
         results = self._completed(units, params)
         try:
             while True:
                 try:
-                    yield loop.run_until_complete(anext(results))
+                    yield self.runner.run(_next(results))
                 except StopAsyncIteration:
                     return
         finally:
-            loop.run_until_complete(results.aclose())
+            self.runner.run(results.aclose())
 
-    @property
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
-        """One loop for the engine's life: its connections and tasks belong to it."""
-        if not hasattr(self, "_loop"):
-            self._loop = asyncio.new_event_loop()
-        return self._loop
+    def close(self) -> None:
+        self.runner.close()  # ends what still runs in its loop
+
+    @cached_property
+    def runner(self) -> asyncio.Runner:
+        """One event loop for the engine's life: its connections and tasks belong to it."""
+        return asyncio.Runner()
 
     async def _completed(
         self, units: Sequence[Unit], params: SamplingParams
@@ -103,6 +109,10 @@ class AsyncEngine(Engine):
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+
+async def _next(results: AsyncGenerator[list[Completion], None]) -> list[Completion]:
+    return await anext(results)  # a coroutine, which a generator's own step is not
 
 
 def surprisal_statistics(total_logprob: float, tokens: int, params: SamplingParams) -> dict[str, float]:

@@ -34,22 +34,32 @@ class HFEngine(Engine):
     name: ClassVar[EngineName] = "hf"
 
     def __init__(self, settings: HFSettings) -> None:
-        """Load the model. Raises UserError where transformers or the model is missing."""
+        """Find the model. Raises UserError where there is none."""
+        self.settings = settings
+        self._folder = local_model(settings.model)
+        self.identity = local_identity(settings.model, self._folder, settings.dtype)
+        self._model: Any = None
+        self._tokenizer: Any = None
+
+    def _load(self) -> None:
         try:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers.utils.logging import disable_progress_bar
         except ImportError as problem:
             raise UserError("--engine hf: pip install torch transformers") from problem
-        folder = local_model(settings.model)
-        self.identity = local_identity(settings.model, folder, settings.dtype)
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=settings.dtype)
-        self._model = model.to(settings.device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
+        disable_progress_bar()  # it would tear ours apart
+        self._tokenizer = AutoTokenizer.from_pretrained(self._folder)
+        model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=self.settings.dtype)
+        self._model = model.to(self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
     def sample(self, units: Sequence[Unit], params: SamplingParams) -> Iterator[list[Completion]]:
+        if not units:
+            return
+        if self._model is None:
+            self._load()
         prompts = {unit.problem_id: render(self._tokenizer, unit.prompt) for unit in units}
-        if prompts:
-            check_lengths(prompts, params, self._model.config.max_position_embeddings)
+        check_lengths(prompts, params, self._model.config.max_position_embeddings)
         for unit in units:
             yield self._complete(unit, prompts[unit.problem_id], params)
 

@@ -61,7 +61,7 @@ class OpenAIEngine(AsyncEngine):
         self._turn = itertools.cycle(self._servers)
         self._last_answer = time.monotonic()
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self.identity = self._event_loop.run_until_complete(self._identify())
+        self.identity = self.runner.run(self._identify())
 
     async def _identify(self) -> ModelIdentity:
         found = await asyncio.gather(*(self._served(server) for server in self._servers))
@@ -149,7 +149,8 @@ class OpenAIEngine(AsyncEngine):
         async def close_all() -> None:
             await asyncio.gather(*(server.close() for server in self._servers))
 
-        self._event_loop.run_until_complete(close_all())
+        self.runner.run(close_all())
+        super().close()
 
 
 def _completions(unit: Unit, answer: Any, params: SamplingParams, duration: float) -> list[Completion]:

@@ -39,21 +39,31 @@ class RayEngine(Engine):
     name: ClassVar[EngineName] = "ray"
 
     def __init__(self, settings: RaySettings) -> None:
-        """Join the cluster. Raises UserError where Ray is missing, no cluster answers, or it is too small."""
+        """Find the model. Raises UserError where there is none."""
+        self.settings = settings
+        self.identity = local_identity(settings.vllm.model, local_model(settings.vllm.model), settings.vllm.dtype)
+        self._started = False
+
+    def _join(self) -> float:
+        """Join the cluster; return the GPUs of an actor.
+
+        Raises:
+            UserError: Ray is missing, no cluster answers, or it is too small.
+        """
         try:
             import ray
         except ImportError as problem:
             raise UserError("--engine ray: Ray is not installed; pip install 'ray[data]'") from problem
-        self.settings = settings
-        self.identity = local_identity(settings.vllm.model, local_model(settings.vllm.model), settings.vllm.dtype)
-        self._started = not ray.is_initialized()
-        try:
-            ray.init(address=settings.address, log_to_driver=False, ignore_reinit_error=True)
-        except ConnectionError as problem:
-            raise UserError(
-                f"--ray-address {settings.address}: no cluster there ({problem}); ray start --head"
-            ) from problem
-        self._gpus = self._gpus_per_worker(ray.cluster_resources())
+        address = self.settings.address
+        if not ray.is_initialized():
+            try:
+                ray.init(address=address, log_to_driver=False)
+            except ConnectionError as problem:
+                raise UserError(
+                    f"--ray-address {address}: no cluster there ({problem}); ray start --head"
+                ) from problem
+            self._started = True
+        return self._gpus_per_worker(ray.cluster_resources())
 
     def _gpus_per_worker(self, resources: dict[str, float]) -> float:
         """GPUs of an actor; raises where the cluster can never hold all actors."""
@@ -70,11 +80,12 @@ class RayEngine(Engine):
         return gpus
 
     def sample(self, units: Sequence[Unit], params: SamplingParams) -> Iterator[list[Completion]]:
-        import ray
-
         if not units:
             return
         self._check(units, params)
+        gpus = self._join()
+        import ray
+
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.verbose_stats_logs = False
@@ -85,7 +96,7 @@ class RayEngine(Engine):
             batch_size=1,
             concurrency=self.settings.workers,
             num_cpus=self.settings.cpus_per_worker,
-            num_gpus=self._gpus,
+            num_gpus=gpus,
             max_concurrency=self.settings.vllm.concurrency,
         )
         for row in results.iter_rows():
@@ -101,9 +112,9 @@ class RayEngine(Engine):
         check_lengths({unit.problem_id: render(tokenizer, unit.prompt) for unit in units}, params, limit)
 
     def close(self) -> None:
-        import ray
-
         if self._started:
+            import ray
+
             ray.shutdown()
 
 
@@ -112,6 +123,7 @@ class _Worker:
 
     def __init__(self, settings: VLLMSettings, params: SamplingParams) -> None:
         self._engine = VLLMEngine(settings)
+        self._engine.load()
         self._params = params
 
     async def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:

@@ -63,18 +63,25 @@ class VLLMEngine(AsyncEngine):
     name: ClassVar[EngineName] = "vllm"
 
     def __init__(self, settings: VLLMSettings) -> None:
-        """Load the model. Raises UserError where vLLM or the model is missing, or vLLM refuses the arguments."""
+        """Find the model. Raises UserError where there is none."""
         self.settings = settings
         self.concurrency = settings.concurrency
-        folder = local_model(settings.model)
-        self.identity = local_identity(settings.model, folder, settings.dtype)
-        watchdog.start()  # vLLM's engine is a process of its own, which outlives a killed parent
-        self._llm = _start(str(folder), settings)
-        self._tokenizer = self._llm.get_tokenizer()
+        self._folder = local_model(settings.model)
+        self.identity = local_identity(settings.model, self._folder, settings.dtype)
+        self._llm: Any = None
+        self._tokenizer: Any = None
         self._prompts: dict[str, list[int]] = {}
         self._requests = 0
 
+    def load(self) -> None:
+        """Start vLLM, once. Raises UserError where it is missing or refuses the arguments."""
+        if self._llm is None:
+            watchdog.start()  # vLLM's engine is a process of its own, which outlives a killed parent
+            self._llm = _start(str(self._folder), self.settings)
+            self._tokenizer = self._llm.get_tokenizer()
+
     async def prepare(self, units: Sequence[Unit], params: SamplingParams) -> None:
+        self.load()
         self._prompts = {unit.problem_id: render(self._tokenizer, unit.prompt) for unit in units}
         check_lengths(self._prompts, params, self._llm.model_config.max_model_len)
 
@@ -121,12 +128,14 @@ class VLLMEngine(AsyncEngine):
         )
 
     def close(self) -> None:
-        self._llm.shutdown(timeout=10)
-        del self._llm  # at the interpreter's exit its finalizer would find half of vLLM gone
+        if self._llm is not None:
+            self._llm.shutdown(timeout=10)
+            self._llm = None  # at the interpreter's exit its finalizer would find half of vLLM gone
+        super().close()
 
 
 def _start(folder: str, settings: VLLMSettings) -> Any:
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")  # its warnings would tear the progress bar apart
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     try:
         import torch

@@ -22,10 +22,11 @@ class Estimate:
 
     value: float
     over_problems: Interval | None
-    """For problems like these: t interval over problems. None with fewer than two problems."""
+    """For problems like these: t interval over problems. None with fewer than two problems, or where all have the same
+    value: a spread that was not seen is not known."""
     this_set: Interval | None
     """For exactly this set: how far from infinitely many samples. Delete-one jackknife over the samples of each
-    problem. None where it is undefined (k = n, or one sample a problem)."""
+    problem. None where it is undefined (k = n), or where the samples of every problem agree."""
     flag: str | None = None
     """Why the number is to be read with care, such as ``k > n/2``; None otherwise."""
 
@@ -52,7 +53,7 @@ class SuiteSummary:
     lengths: Mapping[str, float]
     """Mean tokens: ``all``, ``correct``, ``wrong``; a kind that does not occur is absent."""
     diversity: Mapping[str, float]
-    """Means over problems: ``answer_classes`` (distinct), ``distinct_correct``, ``distinct_2``, ``distinct_4`` (n-grams),
-    ``self_bleu``, and ``entropy`` (nats a token) and ``mean_logprob`` where the engine gives them."""
+    """Means over problems: ``answer_classes`` (distinct), ``distinct_correct``, ``distinct_2``, ``distinct_4``
+    (n-grams), ``self_bleu``, and ``entropy`` (nats a token) and ``mean_logprob`` where the engine gives them."""
     per_problem: pd.DataFrame
     """Index problem id; columns ``n``, ``correct``, ``answer_classes``, ``mean_tokens``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,8 +25,8 @@ class Progress:
         self._grading = ThreadPoolExecutor(max_workers=1)
         self._counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._pending: list[Future[None]] = []
-        self._tokens = 0
-        self._start = time.monotonic()
+        self._tokens = self._samples = 0
+        self._bar.set_postfix_str("starting the engine")
 
     def __enter__(self) -> Progress:
         return self
@@ -45,6 +44,7 @@ class Progress:
     def add(self, samples: Sequence[Completion]) -> None:
         """Count samples; their grades follow in the background."""
         self._tokens += sum(sample.token_count or 0 for sample in samples)
+        self._samples += len(samples)
         self._pending.append(self._grading.submit(self._count_right, samples))
         self._show()
         self._bar.update(len(samples))
@@ -58,8 +58,8 @@ class Progress:
     def _show(self) -> None:
         rates = [right / n for right, n in list(self._counts.values()) if n]
         shown = {}
-        if self._tokens:
-            shown["tokens/s"] = f"{self._tokens / (time.monotonic() - self._start):.0f}"
+        if self._tokens and (rate := self._bar.format_dict["rate"]):
+            shown["tokens/s"] = f"{rate * self._tokens / self._samples:.0f}"
         if rates:
             shown["pass@1"] = f"{sum(rates) / len(rates):.3f} of {len(rates)} problems"
         self._bar.set_postfix(shown, refresh=False)

@@ -1,0 +1,37 @@
+"""`aer-eval score`: grade the samples of stores, without an engine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "score",
+        help="grade stored samples again, without sampling",
+        description="Grade the samples of run folders or stores with the installed grader and print pass@k. Samples "
+        "stay as they are; grades of another grader stay beside the new ones.",
+    )
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="run folder (all its stores) or one store")
+    parser.add_argument("--k", type=int, nargs="+", help="k of pass@k (default: 1, 2, 4, ... n)")
+    parser.add_argument(
+        "--audit", type=Path, metavar="FILE", help="run a second, independent grader; list every disagreement in FILE"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grade, print, audit if asked."""
+    from aer_eval.grading.grader import GRADER_ID
+    from aer_eval.metrics.summary import markdown_table, summarise
+    from aer_eval.sampling.store import find_stores, load_scored
+    from aer_eval.scoring import score_store
+
+    stores = [store for folder in args.runs for store in find_stores(folder)]
+    for store in stores:
+        score_store(store)
+    print(markdown_table([summarise(load_scored(store), args.k) for store in stores]))
+    print(f"graded by {GRADER_ID}")
+    return 0
