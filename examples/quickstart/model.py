@@ -24,7 +24,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from evaluate import measure
+from held_out import measure
 from tasks import TASKS, Problem, Task, draw_from, train_problems
 
 DEFAULT_CACHE = Path("runs/cache")

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from evaluate import evaluate_folder, write_json
+from held_out import evaluate_folder, write_json
 from model import make_model
 from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, Method, num_prompts, train_args
 from tasks import TASKS, Task, train_problems, write_jsonl

@@ -44,7 +44,7 @@ BASE_FLAGS: dict[str, Any] = {
 TASK_FLAGS: dict[str, dict[str, Any]] = {
     "countdown": {"actor.adam.lr": 3e-4, "actor.adam.betas": (0.9, 0.999), "actor.lr_warmup_ratio": 0.05},
     # Short, so that GRPO collapses within it: a higher rate, and an Adam that forgets the start model's gradients.
-    "make_n": {"actor.adam.lr": 8e-4, "actor.adam.betas": (0.9, 0.95), "actor.lr_warmup_ratio": 0.1},
+    "make_n": {"actor.adam.lr": 1e-3, "actor.adam.betas": (0.9, 0.95), "actor.lr_warmup_ratio": 0.1},
 }
 
 # `normalize mean` makes alpha the mean coefficient of a batch. Without it alpha must grow without limit as the policy
@@ -60,8 +60,8 @@ AER_FLAGS: dict[str, Any] = {
 }
 
 # Half of MAKE-N's sums are soon solved in one way each. A rho of 0.9 keeps them in the bonus: there its many right
-# answers are. Entropy falls fast under the higher rate, so the controller steps twice as far.
-TASK_AER_FLAGS: dict[str, dict[str, Any]] = {"countdown": {}, "make_n": {"aer.rho": 0.9, "aer.eta": 0.2}}
+# answers are. Entropy falls fast under the higher rate, so the controller steps three times as far.
+TASK_AER_FLAGS: dict[str, dict[str, Any]] = {"countdown": {}, "make_n": {"aer.rho": 0.9, "aer.eta": 0.3}}
 
 METHOD_FLAGS: dict[Method, dict[str, Any]] = {
     "aer": AER_FLAGS,

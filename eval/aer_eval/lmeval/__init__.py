@@ -1,0 +1,1 @@
+"""The suites as tasks of lm-eval, and finished stores as one of its models."""

@@ -1,6 +1,6 @@
 """Sample held-out problems from saved demo models: exact pass@k, distinct right answers, exact entropy.
 
-    python examples/quickstart/evaluate.py --task countdown --model BEFORE --label before --model AFTER --label after \
+    python examples/quickstart/held_out.py --task countdown --model BEFORE --label before --model AFTER --label after \
         --prompts 300 --samples 64 --temperature 1.0 --seed 0 --out runs/quickstart/pass_at_k.json
 
 Everything is measured on the saved Hugging Face folder with transformers in float32, apart from the sampler that

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from evaluate import measure, pass_at_k, sample
+from held_out import measure, pass_at_k, sample
 from model import ARCHITECTURE, VOCABULARY, WarmUp, check_tokenizer, make_tokenizer, warm_up
 from tasks import TASKS, Problem, train_problems
 
