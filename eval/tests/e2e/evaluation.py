@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -21,6 +20,7 @@ import psutil
 from aer_eval.engines.vllm import CPU_ENVIRONMENT
 from aer_eval.sampling.store import read_samples
 from aer_eval.sampling.units import base_seed
+from aer_eval.suites.load import load_suite
 
 START_TIMEOUT, RUN_TIMEOUT, EXIT_TIMEOUT = 300, 600, 60
 PROBLEMS, SAMPLES = 150, 32
@@ -80,7 +80,7 @@ class Evaluation:
         """Exactly the expected rows, each with its own seed, once."""
         frame = read_samples(self.store)
         rows = {(row.problem_id, row.sample_index, row.seed) for row in frame.itertuples()}
-        ids = [json.loads(line)["id"] for line in self.problems.read_text().splitlines()]
+        ids = [problem.id for problem in load_suite("countdown3", self.problems, allow_mismatch=True).problems]
         assert rows == {(name, index, base_seed(0, name) + index) for name in ids for index in range(n)}
         assert len(frame) == len(rows)
         assert frame["token_count"].between(1, 6).all()

@@ -12,11 +12,15 @@ import pandas as pd
 import pytest
 from evaluation import PROBLEMS, RUN_TIMEOUT, SAMPLES, Evaluation, environment, free_port, kill_tree, vllm_server
 
+SLOWLY = ("--concurrency", "2")
+"""So that a tiny model takes long enough to be killed half-way."""
+
 
 @pytest.fixture(scope="module")
 def reference(tiny_model, problems, tmp_path_factory) -> pd.DataFrame:
     """Samples of the engine `vllm`, from a run that was killed and resumed."""
-    run = Evaluation(tiny_model, problems, tmp_path_factory.mktemp("vllm"), ["--model", str(tiny_model)])
+    flags = ["--model", str(tiny_model), *SLOWLY]
+    run = Evaluation(tiny_model, problems, tmp_path_factory.mktemp("vllm"), flags)
     there = run.kill_at_half()
     assert 0 < there < PROBLEMS * SAMPLES
     run.finish()
@@ -88,7 +92,7 @@ def test_ray_on_two_nodes_survives_kill_9(tiny_model, problems, tmp_path, refere
         for command in (head, worker):
             nodes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment()))
             time.sleep(10)
-        flags = ["--model", str(tiny_model), "--engine", "ray", "--ray-workers", "2"]
+        flags = ["--model", str(tiny_model), "--engine", "ray", "--ray-workers", "2", *SLOWLY]
         run = Evaluation(tiny_model, problems, tmp_path / "run", [*flags, "--ray-address", f"127.0.0.1:{port}"])
         assert 0 < run.kill_at_half() < PROBLEMS * SAMPLES
         run.finish()

@@ -1,0 +1,182 @@
+"""The grader against a hand-made corpus, and its verdicts and classes on whole responses."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from aer_eval.errors import UserError
+from aer_eval.grading import grader
+from aer_eval.grading.grader import GRADER_ID, compare, grade, grade_samples
+from aer_eval.records import Grade, Problem, Verdict
+
+CASES = json.loads((Path(__file__).parent / "cases" / "answers.json").read_text())
+"""References, each with answers that are the same and answers that are not."""
+
+
+def problem(answer: str, answer_type: str = "math") -> Problem:
+    return Problem(id="p", problem="", answer=answer, answer_type=answer_type)
+
+
+def graded(gold: str, text: str, finish_reason: str | None = "stop", answer_type: str = "math") -> Grade:
+    (found,) = grade_samples([(problem(gold, answer_type), text, finish_reason)])
+    return found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["gold"])
+def test_corpus(case):
+    gold = case["gold"]
+    same = compare([(gold, answer) for answer in (gold, *case["same"])])
+    different = compare([(gold, answer) for answer in case["different"]])
+    assert [found.verdict for found in same] == [Verdict.CORRECT] * len(same), same
+    assert Verdict.CORRECT not in [found.verdict for found in different], different
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [("[2,5)", r"2\le x<5"), ("x=5", "5"), ("1,2", r"\{2,1\}"), (r"\frac12", "50\\%"), ("4x-5y=-50", "5y-4x=50")],
+)
+def test_both_ways_round(gold, answer):
+    assert grade(gold, answer) is grade(answer, gold) is Verdict.CORRECT
+
+
+def test_the_right_hand_side_is_no_equation():
+    assert grade("x^2+y=0", "0") is Verdict.WRONG
+    assert grade("0", "x^2+y=0") is Verdict.WRONG
+
+
+@pytest.mark.parametrize("answer", ["5|", r"\frac{1}{", r"\unknown{5}", "," * 100_000 + "5", "x'"])
+def test_unparsed(answer):
+    assert grade("5", answer) is Verdict.UNPARSED
+
+
+def test_a_blank_reference_is_an_error():
+    with pytest.raises(ValueError, match="blank"):
+        grade(" $ $ ", "5")
+
+
+def test_a_pair_is_compared_once(monkeypatch):
+    assert grade("x+5", "5+x") is Verdict.CORRECT
+    monkeypatch.setattr(grader, "run_all", lambda *_: pytest.fail("the verdict was not remembered") if _[1] else ())
+    assert grade("x+5", "5+x") is Verdict.CORRECT
+
+
+def test_a_crash_is_not_remembered(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(grader, "run_all", lambda function, tasks, timeout: [grader.Lost("died") for _ in tasks])
+        assert grade("x+6", "6+x") is Verdict.CRASH
+    assert grade("x+6", "6+x") is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("text", "finish_reason", "verdict"),
+    [
+        (r"It is \boxed{5}.", "stop", Verdict.CORRECT),
+        (r"It is \boxed{5}. And so on", "length", Verdict.CORRECT),
+        (r"It is \boxed{6}", "length", Verdict.WRONG),
+        ("It is 5", "stop", Verdict.NO_ANSWER),
+        ("It is 5", None, Verdict.NO_ANSWER),
+        (r"It is \boxed{5", "length", Verdict.TRUNCATED),
+        (r"<think>\boxed{5}, but wait", "length", Verdict.TRUNCATED),
+        (r"<think>\boxed{5}</think> Done.", "stop", Verdict.NO_ANSWER),
+    ],
+)
+def test_verdict_on_a_response(text, finish_reason, verdict):
+    assert graded("5", text, finish_reason).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "73",
+        "073",
+        "73.0",
+        "73.",
+        r"73^\circ",
+        "m+n=73",
+        "m+n = 64+9 = 73",
+        "x^2+1=73",
+        r"\text{73}",
+        r"\textbf{73}",
+        r"\mathbf{73}",
+        "**73**",
+        "$73$",
+        r"\frac{146}{2}",
+        "64+9",
+        "73 \\text{ degrees}",
+    ],
+)
+def test_integer_answers(answer):
+    assert graded("73", f"So \\boxed{{{answer}}}", answer_type="integer").verdict is Verdict.CORRECT
+
+
+@pytest.mark.parametrize("answer", ["37", "173", "73.5", "-73", "73x", "7,3", "m+n=74", "73=m", "73!", "7 3"])
+def test_wrong_integer_answers(answer):
+    assert graded("73", f"So \\boxed{{{answer}}}", answer_type="integer").verdict is not Verdict.CORRECT
+
+
+def test_commas_in_large_integers():
+    assert graded("12345", r"\boxed{12,345}", answer_type="integer").verdict is Verdict.CORRECT
+
+
+def test_extracted_is_what_stands_in_the_response():
+    assert graded("73", r"\boxed{m+n = 073}", answer_type="integer").extracted == "m+n = 073"
+    assert graded("73", "none") == Grade(Verdict.NO_ANSWER, None, None)
+
+
+def classes(gold: str, *answers: str) -> list[str | None]:
+    samples = [(problem(gold), f"\\boxed{{{answer}}}", "stop") for answer in answers]
+    return [found.answer_class for found in grade_samples(samples)]
+
+
+def test_right_answers_share_the_class_of_the_reference():
+    assert classes(r"\frac{1}{2}", "0.5", r"\frac12", "1/2", r"50\%", r"\sin 30^\circ") == [r"\frac{1}{2}"] * 5
+
+
+def test_equal_wrong_answers_share_a_class():
+    half = classes("7", "0.5", r"\frac12", "1/2", "x=1/2", r"\cos 60^\circ")
+    root = classes("7", r"\sqrt2", r"2^{1/2}", r"\frac{2}{\sqrt{2}}")
+    lists = classes("7", "1,2", r"\{2,1\}", r"1\text{ and }2")
+    polynomials = classes("7", "(x+1)^2", "x^2+2x+1", "1+2x+x^2")
+    words = classes("7", r"\text{Monday}", "monday")
+    groups = [half, root, lists, polynomials, words]
+    assert [len(set(group)) for group in groups] == [1] * 5
+    assert len(set().union(*groups)) == 5
+
+
+def test_a_wrong_answer_never_has_the_class_of_the_reference():
+    right, wrong = classes("5", "5", "2x=5")
+    assert (right, right == wrong) == ("5", False)
+
+
+def test_samples_of_many_kinds_keep_their_order():
+    samples = [
+        (problem("5"), r"\boxed{5}", "stop"),
+        (problem("57", "make_n"), "18+39", "stop"),
+        (problem("5"), "none", "stop"),
+        (problem("x+1"), r"\boxed{1+x}", "stop"),
+        (problem("[[3, 4, 5], 17]", "countdown3"), "3*4+5", "length"),
+        (problem("5"), r"\boxed{6}", "stop"),
+    ]
+    assert [found.verdict.value for found in grade_samples(samples)] == [
+        "correct",
+        "correct",
+        "no_answer",
+        "correct",
+        "truncated",
+        "wrong",
+    ]
+    assert grade_samples([]) == []
+
+
+def test_another_antlr_runtime_is_refused(monkeypatch):
+    monkeypatch.setitem(grader.GRADER_VERSIONS, "antlr4-python3-runtime", "4.11.0")
+    with pytest.raises(UserError, match=r"found 4\.11\.0: pip install 'math-verify\[antlr4_13_2\]'"):
+        grade("5", "5")
+
+
+def test_the_grader_is_named_by_its_versions(monkeypatch):
+    assert grader._grader_id() == GRADER_ID
+    monkeypatch.setitem(grader.GRADER_VERSIONS, "sympy", "0.0")
+    assert grader._grader_id() != GRADER_ID
+    assert GRADER_ID.replace(".", "").replace("-", "").isalnum()  # a file name
