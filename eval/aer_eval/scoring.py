@@ -9,13 +9,13 @@ import pandas as pd
 
 from aer_eval.errors import UserError
 from aer_eval.grading.grader import GRADER_ID, grade_samples
-from aer_eval.records import GRADE_COLUMNS, Problem, Verdict
+from aer_eval.records import GRADE_COLUMNS, Grade, Problem, Verdict
 from aer_eval.sampling.store import read_problems, read_samples, write_grades
 from aer_eval.sampling.units import Completion
 
 
-def score_store(store: Path) -> Path:
-    """Grade every sample of a store; return the file of grades.
+def score_store(store: Path) -> list[tuple[Problem, Grade]]:
+    """Grade every sample of a store and write the grades; return them with their problems, in the samples' order.
 
     Raises:
         UserError: there are no samples.
@@ -39,7 +39,8 @@ def score_store(store: Path) -> Path:
         },
         columns=list(GRADE_COLUMNS),
     )
-    return write_grades(store, GRADER_ID, frame)
+    write_grades(store, GRADER_ID, frame)
+    return [(problem, grade) for (problem, _, _), grade in zip(rows, grades, strict=True)]
 
 
 def grade_completions(problems: Mapping[str, Problem], samples: Sequence[Completion]) -> list[bool]:

@@ -75,7 +75,13 @@ class CPUPlatform(Platform):
         if "RAY_ADDRESS" not in os.environ:
             watchdog.start()
             processes = _num_processes(args)
-            resources = {"num_cpus": processes + 8, "num_gpus": processes, "include_dashboard": False}
+            # "local": without it Ray joins any cluster that this machine runs, which knows no fictitious GPUs.
+            resources = {
+                "address": "local",
+                "num_cpus": processes + 8,
+                "num_gpus": processes,
+                "include_dashboard": False,
+            }
         ray.init(
             runtime_env={
                 "env_vars": self.environment(),

@@ -30,8 +30,13 @@ def run(args: argparse.Namespace) -> int:
     from aer_eval.scoring import score_store
 
     stores = [store for folder in args.runs for store in find_stores(folder)]
-    for store in stores:
-        score_store(store)
+    graded = [pair for store in stores for pair in score_store(store)]
     print(markdown_table([summarise(load_scored(store), args.k) for store in stores]))
     print(f"graded by {GRADER_ID}")
+    if args.audit is not None:
+        from aer_eval.grading.audit import audit, write_disagreements
+
+        found = audit([problem for problem, _ in graded], [grade for _, grade in graded])
+        write_disagreements(args.audit, found)
+        print(f"{len(found)} disagreements of the second grader in {args.audit}")
     return 0
