@@ -1,20 +1,18 @@
-"""MAKE-N: write a number as a sum, in one of up to 100 ways.
+"""MAKE-N with its end: write a number as a sum, in one of up to 100 ways, and then end.
 
-The prompt is ``"057="``, the label ``"57"``. Right is any ``aa+bb`` of two zero-padded two-digit numbers with that
-sum, and then the end-of-sequence token and nothing else (see ``countdown`` for why).
+The task and its checker are ``aer_eval.grading.make_n``. Right is a right sum, and then the end-of-sequence token and
+nothing else (see ``countdown`` for why).
 
 As a reward: ``--reward.remote_url path/to/make_n.py``.
 """
 
 from __future__ import annotations
 
-import re
-
+from aer_eval.grading import make_n
+from aer_eval.grading.make_n import SUM
 from aer_openrlhf.rewards.scoring import EOS, Outcome, exact_outcome, finished_answer, make_reward_func
 
 __all__ = ["EOS", "SUM", "canonical_answer", "is_correct", "reward_func", "score"]
-
-SUM = re.compile("([0-9]{2})[+]([0-9]{2})")
 
 
 def canonical_answer(response: str) -> str | None:
@@ -24,9 +22,7 @@ def canonical_answer(response: str) -> str | None:
 
 def is_correct(response: str, label: str) -> bool:
     """Whether a response is right. Raises ValueError for a label that is not a number."""
-    target = int(label)
-    answer = canonical_answer(response)
-    return answer is not None and sum(map(int, answer.split("+"))) == target
+    return make_n.is_correct(canonical_answer(response) or "", label)
 
 
 def score(response: str, label: str) -> Outcome:

@@ -1,4 +1,4 @@
-r"""Mathematical answers in ``\boxed{}``, graded with math-verify: ``--reward.remote_url path/to/math.py``.
+r"""Mathematical answers in ``\boxed{}``, graded as in the evaluation: ``--reward.remote_url path/to/math.py``.
 
 The label is the reference answer, LaTeX or plain, without its box. A response with no box has no answer and scores 0;
 so does one whose grading runs past the deadline, which is counted in ``grader_timeout``.
@@ -6,8 +6,12 @@ so does one whose grading runs past the deadline, which is counted in ``grader_t
 
 from __future__ import annotations
 
-from aer_openrlhf.rewards.grading import Verdict, extract_answer, grade
+from aer_eval.grading.extraction import extract_answer
+from aer_eval.grading.grader import check_parser, grade
+from aer_eval.records import Verdict
 from aer_openrlhf.rewards.scoring import Outcome, make_reward_func
+
+check_parser()  # at the start of a run, not as the reward error of every sample
 
 
 def score(response: str, label: str) -> Outcome:

@@ -1,9 +1,9 @@
-"""The math reward: grading verdicts as rewards and logs. The grader itself: test_grading.py."""
+"""The math reward: grading verdicts as rewards and logs. The grader itself: eval/tests."""
 
 import pytest
 
+from aer_eval.records import Verdict
 from aer_openrlhf.rewards import math as math_reward
-from aer_openrlhf.rewards.grading import Verdict
 
 PROMPT = "What is 1/4 + 1/4? Put your answer in \\boxed{}.<assistant>"
 
