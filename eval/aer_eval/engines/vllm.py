@@ -147,8 +147,12 @@ def _start(folder: str, settings: VLLMSettings) -> Any:
     if not torch.cuda.is_available():
         for name, value in CPU_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
-        # On the CPU vLLM takes this for a share of the machine's memory that has to be free.
-        options |= {"enforce_eager": True, "gpu_memory_utilization": 0.1}
+        options |= {
+            "enforce_eager": True,
+            "gpu_memory_utilization": 0.1,  # on the CPU a share of the machine's memory that has to be free
+            # vLLM 0.29 rewinds a request's generator after every part of a prompt, which those of the CPU cannot do.
+            "enable_chunked_prefill": False,
+        }
     options |= {
         "tensor_parallel_size": settings.tensor_parallel,
         "data_parallel_size": settings.data_parallel,
