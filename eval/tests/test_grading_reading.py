@@ -6,10 +6,14 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
+from aer_eval.grading.judgement import judge
 from aer_eval.grading.normalisation import normalise
 from aer_eval.grading.numbers import Number, equal_numbers, read_number
 from aer_eval.grading.reading import Based, Collection, Equation, Value, Words, read
+from aer_eval.records import Verdict
 
 GOLDS = [case["gold"] for case in json.loads((Path(__file__).parent / "cases" / "answers.json").read_text())]
 
@@ -142,3 +146,26 @@ def test_reading_is_fast_whatever_the_text(piece):
     start = time.perf_counter()
     read((piece * 2000)[:2000])
     assert time.perf_counter() - start < 3
+
+
+CHARACTERS = r"0123456789.,;:+-*/=<>()[]{}|!^_%$&'~ xyiC٣"
+COMMANDS = (
+    *(r"\frac", r"\sqrt", r"\text{", r"\overline{", r"\{", r"\}", r"\pm", r"\le", r"\cup", r"\in", r"\pi", r"\infty"),
+    *(r"\,", r"\\", r"\circ", r"\sin", r"\left", r"\cdot", "and", "or", "cm"),
+)
+PARTS = (*CHARACTERS, *(command + " " for command in COMMANDS), r"\begin{pmatrix}", r"\end{pmatrix}")
+LATEX = st.lists(st.sampled_from(PARTS), max_size=40).map("".join)
+
+
+@given(LATEX)
+@settings(max_examples=400, deadline=None)
+def test_no_text_makes_reading_fail(text):
+    assert read(text) is not None
+    read_number(text)
+
+
+@given(LATEX)
+@settings(max_examples=200, deadline=None)
+def test_an_answer_is_itself(text):
+    assume(text.strip(" $"))
+    assert judge(text, text, same=lambda *_: False, key=str).verdict is Verdict.CORRECT

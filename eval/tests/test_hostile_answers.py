@@ -73,7 +73,7 @@ def test_nothing_hangs_crashes_or_is_executed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     answers = [answer.replace(MARKER, str(tmp_path / "marker")) for answer in HOSTILE]
     start = time.perf_counter()
-    found = compare([(PROBLEM.answer, answer) for answer in answers], timeout=1.0)
+    found = compare([(PROBLEM.answer, answer) for answer in answers], timeout=0.5)
     assert time.perf_counter() - start < 120
     assert Verdict.CORRECT not in [judgement.verdict for judgement in found]
     assert list(tmp_path.iterdir()) == []
@@ -81,7 +81,7 @@ def test_nothing_hangs_crashes_or_is_executed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("gold", ["5", "(1,2)", r"\text{Monday}", "2112_6"])
-def test_other_references_need_no_worker_for_most_of_them(gold):
+def test_long_ones_against_other_references(gold):
     found = compare([(gold, answer) for answer in HOSTILE if len(answer) > 1_000], timeout=1.0)
     assert Verdict.CORRECT not in [judgement.verdict for judgement in found]
 

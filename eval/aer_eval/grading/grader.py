@@ -20,7 +20,7 @@ from aer_eval import __version__
 from aer_eval.errors import UserError
 from aer_eval.grading.exact import CHECKERS, grade_exact
 from aer_eval.grading.extraction import extract_answer
-from aer_eval.grading.judgement import Judgement, judge
+from aer_eval.grading.judgement import MAX_ANSWER_CHARS, Judgement, judge
 from aer_eval.grading.pool import Lost, run_all
 from aer_eval.grading.worker import judge_all
 from aer_eval.records import Grade, Problem, Verdict
@@ -158,7 +158,7 @@ def compare(pairs: Sequence[Pair], timeout: float = DEADLINE_S) -> list[Judgemen
         ValueError: a reference is blank.
     """
     check_parser()
-    known = {pair: _remembered[pair] for pair in set(pairs) if pair in _remembered}
+    known = {pair: found for pair in set(pairs) if (found := _remembered.get(pair))}
     hard: list[Pair] = []
     for pair in dict.fromkeys(pairs):
         if pair not in known:
@@ -167,10 +167,17 @@ def compare(pairs: Sequence[Pair], timeout: float = DEADLINE_S) -> list[Judgemen
             except _Undecided:
                 hard.append(pair)
     known |= _compare_in_workers(hard, timeout)
+    _remember(known)
+    return [known[pair] for pair in pairs]
+
+
+def _remember(judgements: dict[Pair, Judgement]) -> None:
+    """All but crashes, which may have had another cause, and answers that nobody read."""
     if len(_remembered) > MAX_REMEMBERED:
         _remembered.clear()
-    _remembered.update((pair, found) for pair, found in known.items() if found.verdict is not Verdict.CRASH)
-    return [known[pair] for pair in pairs]
+    for (gold, answer), judgement in judgements.items():
+        if judgement.verdict is not Verdict.CRASH and len(answer) <= MAX_ANSWER_CHARS:
+            _remembered[gold, answer] = judgement
 
 
 def _compare_in_workers(pairs: Sequence[Pair], timeout: float) -> dict[Pair, Judgement]:

@@ -55,6 +55,9 @@ def run_all(
     Yields:
         For each task in order its result, or the exception that stands for one.
     """
+    tasks = list(tasks)
+    if not tasks:
+        return
     pool = _pool()
     futures = [pool.schedule(_call, args=(function, task, timeout), timeout=timeout) for task in tasks]
     for future in futures:

@@ -344,7 +344,7 @@ def _read_words(text: str) -> Answer:
     if choice:
         return Value(choice[1])
     number, unit = split_unit(content)
-    if unit or number != content:  # \\text{5 apples}
+    if number != content and re.fullmatch(r"\\text\s?\{[^{}]*\}", text):  # \text{5 apples}
         return Value(number, unit=unit)
     letters = letters_of(content)
     maths = _PHRASES_OF_MATHS.get(letters)
