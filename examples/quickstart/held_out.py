@@ -9,7 +9,6 @@ trained it: what is reported is what anyone who loads the folder gets.
 
 import argparse
 import json
-import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from aer_eval.metrics.pass_at_k import pass_at_k_table
 from tasks import MAX_NEW_TOKENS, TASKS, Problem, Task, held_out_problems
 
 KS = (1, 4, 16, 64)
@@ -65,11 +65,6 @@ def sample(
     return Samples(torch.stack(tokens, 1), torch.stack(masks, 1), torch.stack(entropies, 1))
 
 
-def pass_at_k(num_samples: int, num_correct: int, k: int) -> float:
-    """Probability that k of the samples, drawn without replacement, hold a right one (Chen et al., 2107.03374)."""
-    return 1.0 - math.comb(num_samples - num_correct, k) / math.comb(num_samples, k)
-
-
 def measure(
     model: Any, tokenizer: Any, task: Task, problems: list[Problem], num_samples: int, temperature: float, seed: int
 ) -> dict[str, Any]:
@@ -91,9 +86,7 @@ def measure(
         "num_samples": num_samples,
         "temperature": temperature,
         "seed": seed,
-        "pass_at_k": {
-            str(k): sum(pass_at_k(num_samples, c, k) for c in counts) / len(counts) for k in KS if k <= num_samples
-        },
+        "pass_at_k": {str(k): float(pass_at_k_table(num_samples, k)[counts].mean()) for k in KS if k <= num_samples},
         "distinct_correct": sum(distinct) / len(distinct),
         "entropy": (drawn.entropy[drawn.mask].sum() / drawn.mask.sum()).item(),
     }

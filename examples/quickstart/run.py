@@ -21,7 +21,7 @@ from transformers.utils.logging import disable_progress_bar
 from held_out import evaluate_folder, write_json
 from model import make_model
 from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, Method, num_prompts, train_args
-from tasks import TASKS, Task, train_problems, write_jsonl
+from tasks import TASKS, Task, held_out_problems, train_problems, write_jsonl
 
 TRAINER = "aer_openrlhf.cli.train_ppo_ray"
 REPORT = "aer_openrlhf.report.cli"
@@ -55,6 +55,7 @@ def run_method(
     set_aside(run_dir)
     prompts = run_dir / "prompts.jsonl"
     write_jsonl(train_problems(task, num_prompts(steps), seed), prompts)
+    write_jsonl(held_out_problems(task, EVAL_PROMPTS, 0), run_dir / "held_out.jsonl")  # for aer-eval
     before = evaluate(task, start, "before")
     train(train_args(task, start, prompts, run_dir, method, seed, steps, **overrides), run_dir, steps)
     records = [before, evaluate(task, run_dir, "after")]

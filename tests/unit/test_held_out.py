@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from held_out import measure, pass_at_k, sample
+from held_out import measure, sample
 from model import ARCHITECTURE, VOCABULARY, WarmUp, check_tokenizer, make_tokenizer, warm_up
 from tasks import TASKS, Problem, train_problems
 
@@ -30,21 +30,6 @@ class NextTokenModel:
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.mark.parametrize(
-    ("num_samples", "num_correct", "k", "expected"),
-    [
-        (4, 1, 2, 1 - 3 / 6),  # C(3, 2) / C(4, 2)
-        (5, 2, 3, 1 - 1 / 10),  # C(3, 3) / C(5, 3)
-        (64, 16, 1, 16 / 64),
-        (64, 0, 64, 0.0),
-        (64, 1, 64, 1.0),
-        (8, 6, 4, 1.0),  # fewer than 4 are wrong
-    ],
-)
-def test_pass_at_k_by_hand(num_samples: int, num_correct: int, k: int, expected: float) -> None:
-    assert pass_at_k(num_samples, num_correct, k) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 2.0])
