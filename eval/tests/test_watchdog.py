@@ -15,7 +15,8 @@ print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]).pi
 time.sleep(60)
 """
 DRIVER = f"""
-import subprocess, sys, time
+import signal, subprocess, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 from aer_eval import watchdog
 watchdog.start()
 print(subprocess.Popen([sys.executable, "-c", {CHILD!r}]).pid, flush=True)
