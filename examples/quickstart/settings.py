@@ -44,7 +44,15 @@ BASE_FLAGS: dict[str, Any] = {
 TASK_FLAGS: dict[str, dict[str, Any]] = {
     "countdown": {"actor.adam.lr": 3e-4, "actor.adam.betas": (0.9, 0.999), "actor.lr_warmup_ratio": 0.05},
     # Short, so that GRPO collapses within it: a higher rate, and an Adam that forgets the start model's gradients.
-    "make_n": {"actor.adam.lr": 1e-3, "actor.adam.betas": (0.9, 0.95), "actor.lr_warmup_ratio": 0.1},
+    # Half of its sums are soon solved in one way each. A rho of 0.9 keeps them in the bonus: there its many right
+    # answers are. Entropy falls fast under the higher rate, so the controller steps three times as far.
+    "make_n": {
+        "actor.adam.lr": 1e-3,
+        "actor.adam.betas": (0.9, 0.95),
+        "actor.lr_warmup_ratio": 0.1,
+        "aer.rho": 0.9,
+        "aer.eta": 0.3,
+    },
 }
 
 # `normalize mean` makes alpha the mean coefficient of a batch. Without it alpha must grow without limit as the policy
@@ -58,10 +66,6 @@ AER_FLAGS: dict[str, Any] = {
     "aer.coef_max": 2,
     "aer.normalize": "mean",
 }
-
-# Half of MAKE-N's sums are soon solved in one way each. A rho of 0.9 keeps them in the bonus: there its many right
-# answers are. Entropy falls fast under the higher rate, so the controller steps three times as far.
-TASK_AER_FLAGS: dict[str, dict[str, Any]] = {"countdown": {}, "make_n": {"aer.rho": 0.9, "aer.eta": 0.3}}
 
 METHOD_FLAGS: dict[Method, dict[str, Any]] = {
     "aer": AER_FLAGS,
@@ -92,9 +96,8 @@ def train_args(
     """
     flags = {
         **BASE_FLAGS,
-        **TASK_FLAGS[task.name],
         **METHOD_FLAGS[method],
-        **TASK_AER_FLAGS[task.name],
+        **TASK_FLAGS[task.name],
         "actor.model_name_or_path": model_dir.resolve(),
         "reward.remote_url": task.reward_file,
         "data.prompt_dataset": data_path.resolve(),
