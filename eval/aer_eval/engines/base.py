@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from aer_eval.errors import UserError
+from aer_eval.errors import UserError, first_line
 from aer_eval.records import Prompt
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
 
@@ -38,7 +38,15 @@ class Engine(ABC):
     """
 
     name: ClassVar[EngineName]
-    identity: ModelIdentity
+
+    @property
+    @abstractmethod
+    def identity(self) -> ModelIdentity:
+        """Which model this is. The first look at it reads the weights, or asks the servers.
+
+        Raises:
+            UserError: it cannot be known: no weights, no server that answers.
+        """
 
     @abstractmethod
     def sample(self, units: Sequence[Unit], params: SamplingParams) -> Iterator[list[Completion]]:
@@ -153,8 +161,9 @@ def local_model(model: str) -> Path:
     try:
         return Path(snapshot_download(model, allow_patterns=patterns))
     except Exception as problem:  # no network, no such model, no access: huggingface_hub has a dozen types for it
-        reason = str(problem).strip().splitlines()[0] if str(problem).strip() else type(problem).__name__
-        raise UserError(f"--model {model}: no such folder, and not to be had from the hub ({reason})") from problem
+        raise UserError(
+            f"--model {model}: no such folder, and not to be had from the hub ({first_line(problem)})"
+        ) from problem
 
 
 def local_identity(model: str, folder: Path, dtype: str) -> ModelIdentity:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
-from aer_eval.engines.base import Engine, EngineName, check_lengths, local_identity, local_model, render
+from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_identity, local_model, render
 from aer_eval.errors import UserError
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
 
@@ -37,9 +38,12 @@ class HFEngine(Engine):
         """Find the model. Raises UserError where there is none."""
         self.settings = settings
         self._folder = local_model(settings.model)
-        self.identity = local_identity(settings.model, self._folder, settings.dtype)
         self._model: Any = None
         self._tokenizer: Any = None
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        return local_identity(self.settings.model, self._folder, self.settings.dtype)
 
     def _load(self) -> None:
         try:

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from aer_eval.engines.base import AsyncEngine, EngineName, ModelIdentity, surprisal_statistics
@@ -47,7 +48,7 @@ class OpenAIEngine(AsyncEngine):
     name: ClassVar[EngineName] = "openai"
 
     def __init__(self, settings: OpenAISettings) -> None:
-        """Ask the servers for their model. Raises UserError where none answers or they serve another one."""
+        """Set the clients up. Raises UserError where the library is missing."""
         try:
             from openai import AsyncOpenAI
         except ImportError as problem:
@@ -61,7 +62,10 @@ class OpenAIEngine(AsyncEngine):
         self._turn = itertools.cycle(self._servers)
         self._last_answer = time.monotonic()
         self._slots = asyncio.Semaphore(settings.concurrency)
-        self.identity = self.runner.run(self._identify())
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        return self.runner.run(self._identify())
 
     async def _identify(self) -> ModelIdentity:
         found = await asyncio.gather(*(self._served(server) for server in self._servers))

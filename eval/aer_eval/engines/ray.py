@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
-from aer_eval.engines.base import Engine, EngineName, check_lengths, local_identity, local_model, render
+from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_identity, local_model, render
 from aer_eval.engines.vllm import VLLMEngine, VLLMSettings
 from aer_eval.errors import UserError
 from aer_eval.records import Prompt
@@ -41,8 +42,12 @@ class RayEngine(Engine):
     def __init__(self, settings: RaySettings) -> None:
         """Find the model. Raises UserError where there is none."""
         self.settings = settings
-        self.identity = local_identity(settings.vllm.model, local_model(settings.vllm.model), settings.vllm.dtype)
+        self._folder = local_model(settings.vllm.model)
         self._started = False
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        return local_identity(self.settings.vllm.model, self._folder, self.settings.vllm.dtype)
 
     def _join(self) -> float:
         """Join the cluster; return the GPUs of an actor.
@@ -106,9 +111,8 @@ class RayEngine(Engine):
         """What vLLM itself checks in one process, before any actor starts."""
         from transformers import AutoConfig, AutoTokenizer
 
-        folder = local_model(self.settings.vllm.model)
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        limit = self.settings.vllm.max_model_len or AutoConfig.from_pretrained(folder).max_position_embeddings
+        tokenizer = AutoTokenizer.from_pretrained(self._folder)
+        limit = self.settings.vllm.max_model_len or AutoConfig.from_pretrained(self._folder).max_position_embeddings
         check_lengths({unit.problem_id: render(tokenizer, unit.prompt) for unit in units}, params, limit)
 
     def close(self) -> None:

@@ -10,12 +10,14 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 from aer_eval import watchdog
 from aer_eval.engines.base import (
     AsyncEngine,
     EngineName,
+    ModelIdentity,
     check_lengths,
     local_identity,
     local_model,
@@ -67,11 +69,14 @@ class VLLMEngine(AsyncEngine):
         self.settings = settings
         self.concurrency = settings.concurrency
         self._folder = local_model(settings.model)
-        self.identity = local_identity(settings.model, self._folder, settings.dtype)
         self._llm: Any = None
         self._tokenizer: Any = None
         self._prompts: dict[str, list[int]] = {}
         self._requests = 0
+
+    @cached_property
+    def identity(self) -> ModelIdentity:
+        return local_identity(self.settings.model, self._folder, self.settings.dtype)
 
     def load(self) -> None:
         """Start vLLM, once. Raises UserError where it is missing or refuses the arguments."""
