@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import math
 import os
@@ -13,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from aer_eval.versions import versions_of
 
 METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "run_config.json"
@@ -94,10 +95,4 @@ def _without_secrets(arguments: list[str]) -> list[str]:
 
 def package_versions() -> dict[str, str]:
     """Versions of what decides a result; a package that is not installed is absent."""
-    versions = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
+    return {"python": platform.python_version(), **versions_of(PACKAGES)}

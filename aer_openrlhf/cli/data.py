@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 from aer_eval.errors import UserError
 from aer_eval.suites.rows import FILE_TYPES, Row, read_file, read_hub
 from aer_eval.suites.templates import PLACE, TEMPLATES, Template
+from aer_eval.whole_file import whole_file
 
 # The evaluation's own, so that a model is asked in training as it is in the evaluation. `chat` is not among them:
 # OpenRLHF applies the chat template itself, to what `plain` gives, with --data.apply_chat_template.
@@ -111,16 +110,13 @@ def write_jsonl(records: Iterable[dict[str, str]], out: Path) -> int:
     """Write all records or, on any error, nothing; return their number. Raises UserError if there is none."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as aside:
-            partial = Path(aside) / out.name
-            with partial.open("w", encoding="utf-8") as file:
-                count = 0
-                for record in records:
-                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
-                    count += 1
+        with whole_file(out) as file:
+            count = 0
+            for record in records:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                count += 1
             if count == 0:
                 raise UserError("the source has no rows; give another one")
-            os.replace(partial, out)
     except OSError as problem:
         raise UserError(f"{out}: cannot be written ({problem}); give another OUT.jsonl") from problem
     return count

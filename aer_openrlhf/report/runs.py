@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from aer_eval.settings import flatten
 from aer_openrlhf.runlog import CONFIG_FILE, METRICS_FILE
 
 EVALUATIONS_FILE = "pass_at_k.json"
@@ -61,7 +62,7 @@ class Run:
     @property
     def flags(self) -> dict[str, Any]:
         """The command's arguments under their dotted names, such as `aer.rho`."""
-        return dict(_flatten((self.config or {}).get("args", {})))
+        return dict(flatten((self.config or {}).get("args", {})))
 
     def series(self, *metrics: str) -> pd.Series:
         """The logged values of the first of `metrics` that this run has, by step; empty where it has none."""
@@ -180,11 +181,3 @@ def _read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except ValueError as problem:
         raise RunError(f"{path}: not valid JSON ({problem}); mend or remove it") from problem
-
-
-def _flatten(args: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in args.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

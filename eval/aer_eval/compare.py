@@ -17,10 +17,11 @@ from aer_eval.metrics.intervals import over_problems
 from aer_eval.metrics.markdown import table, with_interval
 from aer_eval.metrics.paired import crossings, holm, sign_flip_p_value
 from aer_eval.metrics.pass_at_k import FloatArray, pass_at_k, powers_of_two
-from aer_eval.metrics.summary import FEW_SAMPLES, known
+from aer_eval.metrics.summary import counts_by_problem, few_samples, known
 from aer_eval.metrics.types import Interval
-from aer_eval.records import ScoredSuite, Verdict
+from aer_eval.records import ScoredSuite
 from aer_eval.sampling.store import find_stores, load_scored
+from aer_eval.settings import differing
 
 Run = Mapping[str, ScoredSuite]
 """One run's scored suites by the suite's name."""
@@ -148,12 +149,18 @@ def compare_runs(runs: Sequence[Run], ks: Sequence[int] | None = None) -> Compar
 def compare_suite(baseline: ScoredSuite, other: ScoredSuite, ks: Sequence[int] | None = None) -> SuiteComparison:
     """Compare two models on one suite; ``p_holm`` is the uncorrected p-value. See `compare_runs`."""
     _refuse_other_problems(baseline, other)
-    counts = pd.merge(_counts(baseline), _counts(other), left_index=True, right_index=True, suffixes=("_a", "_b"))
+    counts = pd.merge(
+        counts_by_problem(baseline.samples),
+        counts_by_problem(other.samples),
+        left_index=True,
+        right_index=True,
+        suffixes=("_a", "_b"),
+    )
     if counts.empty:
         raise UserError(f"{baseline.suite}: {baseline.label} and {other.label} share no sampled problem; sample more")
     fewest = int(counts[["n_a", "n_b"]].to_numpy().min())
     if ks is None:
-        ks = [k for k in powers_of_two(fewest) if 2 * k <= fewest]
+        ks = [k for k in powers_of_two(fewest) if not few_samples(k, fewest)]
     curves = [[_mean_pass(counts, side, k) for k in range(1, fewest + 1)] for side in "ab"]
     changes = [Change(str(row.Index), row.correct_a, row.n_a, row.correct_b, row.n_b) for row in counts.itertuples()]
     return SuiteComparison(
@@ -217,38 +224,20 @@ def _load_run(folder: Path) -> Run:
 
 
 def _refuse_other_problems(baseline: ScoredSuite, other: ScoredSuite) -> None:
-    a, b = dict(baseline.manifest["suite"]), dict(other.manifest["suite"])
-    for key in sorted({*a, *b}):
-        if a.get(key) != b.get(key):
-            raise UserError(
-                f"{baseline.suite}: its {key} is {a.get(key)!r} in {baseline.label}, {b.get(key)!r} in {other.label}: "
-                "not the same problems; sample both on one version of the suite"
-            )
+    for key, a, b in differing(baseline.manifest["suite"], other.manifest["suite"]):
+        raise UserError(
+            f"{baseline.suite}: its {key} is {a!r} in {baseline.label}, {b!r} in {other.label}: "
+            "not the same problems; sample both on one version of the suite"
+        )
 
 
 def _setting_warnings(baseline: ScoredSuite, other: ScoredSuite) -> Iterable[str]:
-    a, b = dict(_flatten(baseline.manifest)), dict(_flatten(other.manifest))
-    for key in sorted({*a, *b}):
-        if a.get(key) != b.get(key) and key not in FREE and key.split(".")[0] not in FREE:
+    for key, a, b in differing(baseline.manifest, other.manifest):
+        if key not in FREE and key.split(".")[0] not in FREE:
             yield (
-                f"{baseline.suite}: {key} is {a.get(key)!r} in {baseline.label}, {b.get(key)!r} in {other.label}: "
+                f"{baseline.suite}: {key} is {a!r} in {baseline.label}, {b!r} in {other.label}: "
                 "a difference may come from it."
             )
-
-
-def _flatten(settings: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _counts(scored: ScoredSuite) -> pd.DataFrame:
-    """``n`` and ``correct`` of each problem that has samples."""
-    is_correct = scored.samples["verdict"] == Verdict.CORRECT
-    groups = is_correct.astype("int64").groupby(scored.samples["problem_id"], sort=False)
-    return pd.DataFrame({"n": groups.size(), "correct": groups.sum()})
 
 
 def _pass(counts: pd.DataFrame, side: str, k: int) -> FloatArray:
@@ -270,7 +259,7 @@ def _difference(counts: pd.DataFrame, k: int, fewest: int) -> Difference:
         interval=over_problems(other - baseline, lowest=-1.0),
         p_value=p_value,
         p_holm=p_value,
-        flag=FEW_SAMPLES if 2 * k > fewest else None,
+        flag=few_samples(k, fewest),
     )
 
 
@@ -322,7 +311,8 @@ def _sentences(compared: SuiteComparison) -> Iterable[str]:
     if not compared.crossings:
         yield f"The pass@k curves do not cross for k from 1 to {compared.max_k}."
     for crossing in compared.crossings:
-        care = f" ({FEW_SAMPLES}: to be read with care)" if 2 * crossing.k > compared.max_k else ""
+        flag = few_samples(crossing.k, compared.max_k)
+        care = f" ({flag}: to be read with care)" if flag else ""
         yield f"The pass@k curves cross: from k = {crossing.k} on, {crossing.leader} has the higher one{care}."
 
 

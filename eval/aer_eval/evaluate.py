@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from aer_eval.engines.base import Engine
 from aer_eval.errors import UserError
 from aer_eval.metrics.summary import summarise
 from aer_eval.metrics.types import SuiteSummary
 from aer_eval.sampling.progress import Progress
-from aer_eval.sampling.sampler import identical_share, manifest, sample_missing
-from aer_eval.sampling.store import SampleStore, load_scored, read_samples
-from aer_eval.sampling.units import Completion, SamplingParams
-from aer_eval.scoring import grade_completions, score_store
+from aer_eval.sampling.sampler import identical_share, manifest, sample_units
+from aer_eval.sampling.store import SampleStore, read_samples
+from aer_eval.sampling.units import Completion, SamplingParams, plan_units
+from aer_eval.scoring import grade_completions, score_samples
 from aer_eval.suites.load import Suite
 from aer_eval.suites.templates import Template, render
-from aer_eval.versions import installed_versions, short_hash
+from aer_eval.versions import installed_versions
 
 ENOUGH_COPIES = 16
 """Samples from which on all-alike texts are no coincidence."""
@@ -53,11 +55,13 @@ def evaluate(
             _sample(engine, task, params, out / task.suite.name, label)
     finally:
         engine.close()
-    stores = [out / task.suite.name for task in tasks]
-    for store in stores:
-        _refuse_copies(store, params)
-        score_store(store)
-    return [summarise(load_scored(store, label)) for store in stores]
+    summaries = []
+    for task in tasks:
+        store = out / task.suite.name
+        samples = read_samples(store)
+        _refuse_copies(store, samples, params)
+        summaries.append(summarise(score_samples(store, samples, label)))
+    return summaries
 
 
 def _sample(engine: Engine, task: Task, params: SamplingParams, path: Path, label: str) -> None:
@@ -77,17 +81,17 @@ def _sample(engine: Engine, task: Task, params: SamplingParams, path: Path, labe
         return grade_completions(problems, samples)
 
     with SampleStore(path, contents) as store:
-        there = sum(sum(index < task.n for index in done) for name, done in store.done().items() if name in problems)
-        with Progress(task.suite.name, len(problems) * task.n, there, right) as progress:
-            params_id = short_hash(params.to_dict())
-            sample_missing(store, prompts, task.n, task.chunk, engine, params, params_id, progress.add)
+        units = plan_units(prompts, task.n, task.chunk, params.run_seed, store.done())
+        total = len(problems) * task.n
+        there = total - sum(unit.count for unit in units)
+        with Progress(task.suite.name, total, there, right) as progress:
+            sample_units(store, units, engine, params, progress.add)
 
 
-def _refuse_copies(store: Path, params: SamplingParams) -> None:
+def _refuse_copies(store: Path, samples: pd.DataFrame, params: SamplingParams) -> None:
     """Samples at a temperature that are all alike come from a server that ignores or pins the seed."""
-    frame = read_samples(store)
-    share = identical_share({str(name): list(group) for name, group in frame.groupby("problem_id")["text"]})
-    if params.temperature > 0 and share == 1 and len(frame) >= ENOUGH_COPIES:
+    share = identical_share({str(name): list(group) for name, group in samples.groupby("problem_id")["text"]})
+    if params.temperature > 0 and share == 1 and len(samples) >= ENOUGH_COPIES:
         raise UserError(
             f"{store}: all samples of every problem are the same text at temperature {params.temperature:g}: the "
             "server gives one answer whatever the seed, so pass@k would mean nothing; use a server that honours seeds"

@@ -9,38 +9,41 @@ import pandas as pd
 
 from aer_eval.errors import UserError
 from aer_eval.grading.grader import GRADER_ID, grade_samples
-from aer_eval.records import GRADE_COLUMNS, Grade, Problem, Verdict
-from aer_eval.sampling.store import read_problems, read_samples, write_grades
+from aer_eval.records import Problem, ScoredSuite, Verdict
+from aer_eval.sampling.store import SAMPLE_KEY, join_grades, read_problems, read_samples, write_grades
 from aer_eval.sampling.units import Completion
 
 
-def score_store(store: Path) -> list[tuple[Problem, Grade]]:
-    """Grade every sample of a store and write the grades; return them with their problems, in the samples' order.
+def score_store(store: Path, label: str | None = None) -> ScoredSuite:
+    """Grade every sample of a store and write the grades; return both. See ``score_samples``."""
+    return score_samples(store, read_samples(store), label)
+
+
+def score_samples(store: Path, samples: pd.DataFrame, label: str | None = None) -> ScoredSuite:
+    """Grade the samples of a store, which have been read, and write the grades; return both.
+
+    Args:
+        store: the store's folder.
+        samples: all of its samples.
+        label: the name to show; the model's name without one.
 
     Raises:
         UserError: there are no samples.
     """
-    samples = read_samples(store)
     if samples.empty:
         raise UserError(f"{store}: no samples in it; run `aer-eval run` first")
     problems = read_problems(store)
-    rows = [
+    grades = grade_samples(
         (problems[row.problem_id], row.text, None if pd.isna(row.finish_reason) else row.finish_reason)
         for row in samples.itertuples()
-    ]
-    grades = grade_samples(rows)
-    frame = pd.DataFrame(
-        {
-            "problem_id": samples["problem_id"],
-            "sample_index": samples["sample_index"],
-            "verdict": [grade.verdict.value for grade in grades],
-            "extracted": [grade.extracted for grade in grades],
-            "answer_class": [grade.answer_class for grade in grades],
-        },
-        columns=list(GRADE_COLUMNS),
+    )
+    frame = samples[list(SAMPLE_KEY)].assign(
+        verdict=[grade.verdict.value for grade in grades],
+        extracted=[grade.extracted for grade in grades],
+        answer_class=[grade.answer_class for grade in grades],
     )
     write_grades(store, GRADER_ID, frame)
-    return [(problem, grade) for (problem, _, _), grade in zip(rows, grades, strict=True)]
+    return join_grades(store, samples, frame, GRADER_ID, label)
 
 
 def grade_completions(problems: Mapping[str, Problem], samples: Sequence[Completion]) -> list[bool]:

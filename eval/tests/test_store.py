@@ -14,7 +14,7 @@ import pytest
 from aer_eval.engines.base import Engine, ModelIdentity
 from aer_eval.errors import UserError
 from aer_eval.records import SAMPLE_COLUMNS, Problem, Prompt
-from aer_eval.sampling.sampler import identical_share, manifest, sample_missing
+from aer_eval.sampling.sampler import identical_share, manifest, sample_units
 from aer_eval.sampling.store import (
     SampleStore,
     find_stores,
@@ -24,7 +24,7 @@ from aer_eval.sampling.store import (
     read_samples,
     write_grades,
 )
-from aer_eval.sampling.units import Completion, SamplingParams, base_seed
+from aer_eval.sampling.units import Completion, SamplingParams, base_seed, plan_units
 
 PROBLEMS = [Problem(id=f"p{i}", problem=f"What is {i}?", answer=str(i), answer_type="integer") for i in range(3)]
 PROMPTS = {problem.id: Prompt(text=problem.problem) for problem in PROBLEMS}
@@ -71,7 +71,8 @@ def fill(folder, n, engine=None, chunk=2, seen=None):
     engine = engine or CountingEngine()
     with SampleStore(folder, contents()) as store:
         note = (seen if seen is not None else []).extend
-        return sample_missing(store, PROMPTS, n, chunk, engine, SamplingParams(), "params", note)
+        units = plan_units(PROMPTS, n, chunk, 0, store.done())
+        return sample_units(store, units, engine, SamplingParams(), note)
 
 
 def test_a_run_leaves_every_sample_once_with_its_seed(tmp_path):

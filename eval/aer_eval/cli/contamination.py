@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from aer_eval.contamination import Overlap, TrainingText, find_overlaps, words
 from aer_eval.errors import UserError
 from aer_eval.suites.load import Suite, load_suites
 from aer_eval.suites.rows import PROBLEM_FIELDS, find_field, read_file, text_of
+from aer_eval.whole_file import whole_file
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,13 +99,11 @@ def _totals(suites: Sequence[Suite], overlaps: Sequence[Overlap], args: argparse
 
 
 def _write(out: Path, overlaps: Sequence[Overlap], ngram: int) -> None:
-    """One JSON object a line; the file is there as a whole or not at all."""
-    aside = out.with_name(f"{out.name}.tmp")
+    """One JSON object a line."""
     try:
-        with aside.open("w", encoding="utf-8") as file:
+        with whole_file(out) as file:
             for overlap in overlaps:
                 note = {"note": f"fewer than {ngram} words: compared as a whole"} if overlap.ngram < ngram else {}
                 file.write(json.dumps({**asdict(overlap), **note}, ensure_ascii=False) + "\n")
-        os.replace(aside, out)
     except OSError as problem:
         raise UserError(f"--out {out}: cannot be written ({problem}); give another file") from problem

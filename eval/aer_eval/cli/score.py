@@ -26,17 +26,16 @@ def run(args: argparse.Namespace) -> int:
     """Grade, print, audit if asked."""
     from aer_eval.grading.grader import GRADER_ID
     from aer_eval.metrics.summary import markdown_table, summarise
-    from aer_eval.sampling.store import find_stores, load_scored
+    from aer_eval.sampling.store import find_stores
     from aer_eval.scoring import score_store
 
-    stores = [store for folder in args.runs for store in find_stores(folder)]
-    graded = [pair for store in stores for pair in score_store(store)]
-    print(markdown_table([summarise(load_scored(store), args.k) for store in stores]))
+    suites = [score_store(store) for folder in args.runs for store in find_stores(folder)]
+    print(markdown_table([summarise(scored, args.k) for scored in suites]))
     print(f"graded by {GRADER_ID}")
     if args.audit is not None:
-        from aer_eval.grading.audit import audit, write_disagreements
+        from aer_eval.grading.audit import audit_suite, write_disagreements
 
-        found = audit([problem for problem, _ in graded], [grade for _, grade in graded])
+        found = [disagreement for scored in suites for disagreement in audit_suite(scored)]
         write_disagreements(args.audit, found)
         print(f"{len(found)} disagreements of the second grader in {args.audit}")
     return 0

@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from aer_eval.evaluate import Task
     from aer_eval.suites.load import Suite
 
-
-FILE_TYPES = (".json", ".jsonl", ".parquet")
-"""What makes a ``--suite`` a file rather than a name."""
+FILE_FLAGS = ("problem_field", "answer_field", "answer_type")
+"""Flags for a ``--suite`` that is a file rather than a name."""
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -58,21 +57,12 @@ def load_tasks(args: argparse.Namespace) -> list[Task]:
 
 
 def _load_suites(args: argparse.Namespace) -> list[Suite]:
-    from aer_eval.suites.load import load_suite, user_suite
-    from aer_eval.suites.registry import resolve_suites
+    from aer_eval.suites.load import load_suites
+    from aer_eval.suites.rows import FILE_TYPES
 
     if args.limit is not None and args.limit < 1:
         raise UserError("--limit must be at least 1")
-    files = [name for name in args.suite if Path(name).suffix in FILE_TYPES]
-    for flag in ("problem_field", "answer_field", "answer_type"):
-        if getattr(args, flag) is not None and not files:
-            raise UserError(f"--{flag.replace('_', '-')} is for a file given as --suite; leave it out")
-    named = resolve_suites([name for name in args.suite if name not in files])
-    if len(named) > 1 and args.data is not None and not args.data.is_dir():
-        raise UserError(f"--data {args.data}: one file cannot hold {len(named)} suites; give a folder of files")
-    own = [user_suite(Path(name), args.problem_field, args.answer_field, args.answer_type or "math") for name in files]
-    suites = [*own, *(load_suite(name, args.data, args.allow_mismatch) for name in named)]
-    twice = {suite.name for suite in suites if sum(other.name == suite.name for other in suites) > 1}
-    if twice:
-        raise UserError(f"--suite: {', '.join(sorted(twice))} twice; rename a file")
-    return suites
+    given = {flag: getattr(args, flag) for flag in FILE_FLAGS if getattr(args, flag) is not None}
+    if given and not any(name.endswith(FILE_TYPES) for name in args.suite):
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} is for a file given as --suite; leave it out")
+    return load_suites(args.suite, args.data, args.allow_mismatch, **given)

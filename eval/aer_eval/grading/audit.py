@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from aer_eval.errors import UserError
 from aer_eval.grading.exact import CHECKERS
 from aer_eval.grading.pool import run_all
 from aer_eval.grading.second_reader import NotRead, same
-from aer_eval.records import Grade, Problem, Verdict
+from aer_eval.records import Grade, Problem, ScoredSuite, Verdict
 
 PAIRS_AT_ONCE = 500
 TIMEOUT_S = 30.0
@@ -57,6 +59,17 @@ def audit(problems: Sequence[Problem], grades: Sequence[Grade]) -> list[Disagree
         for question, opinion in zip(questions, opinions, strict=True)
         if opinion is not None and opinion != (asked[question] is Verdict.CORRECT)
     ]
+
+
+def audit_suite(scored: ScoredSuite) -> list[Disagreement]:
+    """Ask the second reader about a suite's graded samples; see ``audit``."""
+    rows = scored.samples[["problem_id", "verdict", "extracted"]].drop_duplicates()
+    problems = [scored.problems[row.problem_id] for row in rows.itertuples()]
+    grades = [
+        Grade(Verdict(row.verdict), None if pd.isna(row.extracted) else row.extracted, answer_class=None)
+        for row in rows.itertuples()
+    ]
+    return audit(problems, grades)
 
 
 def second_opinions(pairs: Sequence[tuple[str, str]]) -> list[bool | None]:

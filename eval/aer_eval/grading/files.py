@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from aer_eval.grading.audit import Disagreement, audit
 from aer_eval.grading.exact import CHECKERS
 from aer_eval.grading.grader import grade_answers, grade_samples
 from aer_eval.records import AnswerType, Grade, Problem
+from aer_eval.whole_file import whole_file
 
 LINES_AT_ONCE = 4096
 PROGRESS_AFTER_S = 3.0
@@ -39,9 +39,8 @@ def grade_file(source: Path, target: Path, with_audit: bool = False) -> tuple[di
     count = sum(1 for _ in _read_lines(source))
     verdicts: dict[str, int] = {}
     disagreements: list[Disagreement] = []
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with aside.open("w", encoding="utf-8") as out, tqdm(total=count, unit="line", delay=PROGRESS_AFTER_S) as bar:
+        with whole_file(target) as out, tqdm(total=count, unit="line", delay=PROGRESS_AFTER_S) as bar:
             lines = _read_lines(source)
             while batch := list(islice(lines, LINES_AT_ONCE)):
                 grades = _grade(batch)
@@ -52,11 +51,8 @@ def grade_file(source: Path, target: Path, with_audit: bool = False) -> tuple[di
                     fields = line | {"verdict": grade.verdict.value, "extracted": grade.extracted}
                     out.write(json.dumps(fields) + "\n")
                 bar.update(len(batch))
-        os.replace(aside, target)
     except OSError as error:
         raise UserError(f"{target}: cannot be written: {error.strerror or error}") from error
-    finally:
-        aside.unlink(missing_ok=True)
     return verdicts, disagreements
 
 

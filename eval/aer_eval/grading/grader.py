@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from aer_eval import __version__
@@ -24,6 +23,7 @@ from aer_eval.grading.judgement import MAX_ANSWER_CHARS, Judgement, judge
 from aer_eval.grading.pool import Lost, run_all
 from aer_eval.grading.worker import judge_all
 from aer_eval.records import Grade, Problem, Verdict
+from aer_eval.versions import versions_of
 
 DEADLINE_S = 5.0
 """Seconds a worker may spend on one comparison; a usual one takes a few milliseconds."""
@@ -35,15 +35,8 @@ Pair = tuple[str, str]
 """A reference and an answer."""
 
 
-def _installed(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "none"
-
-
 _LIBRARIES = ("math-verify", "latex2sympy2-extended", "sympy", "antlr4-python3-runtime")
-GRADER_VERSIONS = {"aer-eval": __version__} | {package: _installed(package) for package in _LIBRARIES}
+GRADER_VERSIONS = {"aer-eval": __version__} | dict.fromkeys(_LIBRARIES, "none") | versions_of(_LIBRARIES)
 """What decides a grade."""
 
 

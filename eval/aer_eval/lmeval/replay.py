@@ -18,7 +18,7 @@ from aer_eval.lmeval.metrics import FILTER, metric_names
 from aer_eval.lmeval.store_lm import StoreLM
 from aer_eval.lmeval.task import SuiteTask, document
 from aer_eval.metrics.summary import summarise
-from aer_eval.sampling.store import load_scored, read_manifest, read_problems, read_samples
+from aer_eval.sampling.store import SAMPLE_KEY, load_scored, read_manifest, read_problems, read_samples
 from aer_eval.suites.templates import TEMPLATES, Template, find_template
 from aer_eval.tasks import FOLDER, task_name
 
@@ -41,7 +41,7 @@ class StoreTask(SuiteTask):
     def download(self, dataset_kwargs: Mapping[str, str], **_: Any) -> None:
         """Load the problems from the store alone: neither the hub nor a data file is needed."""
         store = Path(dataset_kwargs["store"])
-        manifest, samples = read_manifest(store), read_samples(store)
+        manifest, samples = read_manifest(store), read_samples(store, (*SAMPLE_KEY, "finish_reason"))
         template = _template(manifest, dataset_kwargs["template"])
         known = samples["finish_reason"].astype(object).where(samples["finish_reason"].notna(), None)
         reasons = known.groupby(samples["problem_id"]).agg(list)
@@ -70,7 +70,7 @@ def store_task(store: Path, template: str | None = None) -> StoreTask:
             **load_yaml(FOLDER / "_shared.yaml"),
             "task": task_name(manifest["suite"]["name"]),
             "dataset_kwargs": {"store": str(store), "template": template or manifest["template"]["name"]},
-            "repeats": _samples_per_problem(read_samples(store), store),
+            "repeats": _samples_per_problem(read_samples(store, SAMPLE_KEY), store),
             "generation_kwargs": {
                 "until": sampling["stop"],
                 "do_sample": sampling["temperature"] > 0,

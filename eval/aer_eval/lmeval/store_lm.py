@@ -11,7 +11,7 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from aer_eval.errors import UserError
-from aer_eval.sampling.store import read_manifest, read_samples
+from aer_eval.sampling.store import SAMPLE_KEY, read_manifest, read_samples
 
 
 class StoreLM(LM):
@@ -37,7 +37,7 @@ class StoreLM(LM):
         self._texts = {
             (suite, row.problem_id, row.sample_index): row.text
             for suite, store in self._stores.items()
-            for row in read_samples(store).itertuples()
+            for row in read_samples(store, (*SAMPLE_KEY, "text")).itertuples()
         }
 
     def get_model_info(self) -> dict[str, Any]:

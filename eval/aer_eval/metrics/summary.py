@@ -15,7 +15,6 @@ from aer_eval.metrics.diversity import suite_diversity
 from aer_eval.metrics.intervals import delete_one_variance, over_problems, this_set, this_set_from_variances
 from aer_eval.metrics.markdown import ABSENT, table, with_interval
 from aer_eval.metrics.pass_at_k import (
-    IntArray,
     Table,
     g_pass_at_k_table,
     look_up,
@@ -101,16 +100,23 @@ def markdown_table(summaries: Sequence[SuiteSummary]) -> str:
     return "\n\n".join(parts + [note for summary in summaries for note in _notes(summary)])
 
 
+def counts_by_problem(samples: pd.DataFrame) -> pd.DataFrame:
+    """Samples ``n`` and right ones ``correct`` of each problem that has samples, in the order they come in."""
+    is_correct = (samples["verdict"] == Verdict.CORRECT).astype("int64")
+    groups = is_correct.groupby(samples["problem_id"], sort=False)
+    return pd.DataFrame({"n": groups.size(), "correct": groups.sum()})
+
+
+def few_samples(k: int, n: int) -> str | None:
+    """``FEW_SAMPLES`` where k of n samples are too many for a mean of independent draws; None otherwise."""
+    return FEW_SAMPLES if 2 * k > n else None
+
+
 def _per_problem(samples: pd.DataFrame) -> pd.DataFrame:
     """One row a problem that has samples, in the suite's order."""
-    groups = samples.assign(is_correct=samples["verdict"] == Verdict.CORRECT).groupby("problem_id", sort=False)
-    return pd.DataFrame(
-        {
-            "n": groups.size(),
-            "correct": groups["is_correct"].sum().astype("int64"),
-            "answer_classes": groups["answer_class"].nunique(),
-            "mean_tokens": groups["token_count"].mean(),
-        }
+    groups = samples.groupby("problem_id", sort=False)
+    return counts_by_problem(samples).assign(
+        answer_classes=groups["answer_class"].nunique(), mean_tokens=groups["token_count"].mean()
     )
 
 
@@ -129,7 +135,7 @@ def _count_estimates(per_problem: pd.DataFrame, ks: Sequence[int]) -> dict[str, 
     for name, metric, k in metrics:
         values = look_up(metric, n, correct, k)
         interval = this_set(metric, n, correct, k)
-        estimates[name] = Estimate(float(values.mean()), over_problems(values), interval, _flag(k, n))
+        estimates[name] = Estimate(float(values.mean()), over_problems(values), interval, few_samples(k, n.min()))
     return estimates
 
 
@@ -143,17 +149,15 @@ def _maj_estimates(samples: pd.DataFrame, ks: Sequence[int]) -> dict[str, Estima
         if n.min() > k:
             variances = np.array([_maj_variance(vote, k) for vote in votes])
             interval = this_set_from_variances(values, variances, np.zeros(len(votes)))
-        estimates[f"maj@{k}"] = Estimate(float(values.mean()), over_problems(values), interval, _flag(k, n))
+        estimates[f"maj@{k}"] = Estimate(
+            float(values.mean()), over_problems(values), interval, few_samples(k, n.min())
+        )
     return estimates
 
 
 def _maj_variance(votes: Votes, k: int) -> float:
     left = votes.without_one()
     return delete_one_variance(np.array([maj_at_k(fewer, k) for fewer in left]), np.array(list(left.values())))
-
-
-def _flag(k: int, n: IntArray) -> str | None:
-    return FEW_SAMPLES if 2 * k > n.min() else None
 
 
 def _lengths(samples: pd.DataFrame) -> dict[str, float]:
@@ -177,12 +181,7 @@ def known(values: Mapping[str, Any]) -> dict[str, Any]:
 def _about(summary: SuiteSummary) -> list[str]:
     total = summary.num_problems + summary.missing_problems
     problems = f"{summary.num_problems} of {total}" if summary.missing_problems else str(total)
-    return [summary.suite, summary.label, problems, _samples(summary)]
-
-
-def _samples(summary: SuiteSummary) -> str:
-    fewest, most = summary.min_samples, summary.max_samples
-    return str(most) if fewest == most else f"{fewest} to {most}"
+    return [summary.suite, summary.label, problems, summary.sample_range]
 
 
 def _cell(estimate: Estimate | None, which: str) -> str:
@@ -196,6 +195,6 @@ def _notes(summary: SuiteSummary) -> Iterable[str]:
     if summary.missing_problems:
         yield f"{where}: problems without a sample, which do not count: {summary.missing_problems}."
     if summary.min_samples < summary.max_samples:
-        yield f"{where}: problems have {_samples(summary)} samples; k goes up to {summary.min_samples}."
+        yield f"{where}: problems have {summary.sample_range} samples; k goes up to {summary.min_samples}."
     if flags := sorted({estimate.flag for estimate in summary.estimates.values() if estimate.flag}):
         yield f"{where}: read with care what is marked \\*: {', '.join(flags)}."

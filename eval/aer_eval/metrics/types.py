@@ -57,3 +57,9 @@ class SuiteSummary:
     (n-grams), ``self_bleu``, and ``entropy`` (nats a token) and ``mean_logprob`` where the engine gives them."""
     per_problem: pd.DataFrame
     """Index problem id; columns ``n``, ``correct``, ``answer_classes``, ``mean_tokens``."""
+
+    @property
+    def sample_range(self) -> str:
+        """Samples a problem, as text: ``64``, or ``32 to 64`` where problems differ."""
+        fewest, most = self.min_samples, self.max_samples
+        return str(most) if fewest == most else f"{fewest} to {most}"

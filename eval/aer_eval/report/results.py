@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aer_eval.metrics.pass_at_k import powers_of_two
-from aer_eval.metrics.summary import summarise
+from aer_eval.metrics.summary import few_samples, summarise
 from aer_eval.metrics.types import Estimate, SuiteSummary
 from aer_eval.records import ScoredSuite
 from aer_eval.report.canvas import color_of
@@ -43,7 +43,7 @@ class Result:
 
     def is_reliable(self, k: int) -> bool:
         """Whether n samples are enough for pass@k to be a mean of much more than a few draws: k is at most n/2."""
-        return 2 * k <= self.summary.min_samples
+        return few_samples(k, self.summary.min_samples) is None
 
 
 def to_results(suites: Sequence[ScoredSuite], k: int | None = None) -> list[Result]:

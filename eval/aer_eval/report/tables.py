@@ -57,7 +57,7 @@ def main_lines(results: Sequence[Result], k: int) -> list[Line]:
         plain = (number(summary.rates.get("truncated")), tokens(summary.lengths.get("all")))
         unknown = (ABSENT,) * len(plain)
         lines += [
-            Line(result.label, (_samples(result), *map(_value, estimates), *plain), result.color),
+            Line(result.label, (result.summary.sample_range, *map(_value, estimates), *plain), result.color),
             Line(OVER_PROBLEMS, ("", *(interval(e.over_problems if e else None) for e in estimates), *unknown)),
             Line(THIS_SET, ("", *(interval(e.this_set if e else None) for e in estimates), *unknown)),
         ]
@@ -123,8 +123,3 @@ def _value(estimate: Estimate | None) -> str:
     if estimate is None:
         return ABSENT
     return number(estimate.value) + (CARE if estimate.flag else "")
-
-
-def _samples(result: Result) -> str:
-    fewest, most = result.summary.min_samples, result.summary.max_samples
-    return str(most) if fewest == most else f"{fewest} to {most}"

@@ -1,4 +1,4 @@
-"""From problems to a full store: what is missing is sampled, written, and only then counted."""
+"""From planned units to a full store: sampled, written, and only then counted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 from aer_eval.engines.base import Engine
 from aer_eval.errors import UserError
-from aer_eval.records import Prompt
 from aer_eval.sampling.store import SampleStore
-from aer_eval.sampling.units import Completion, SamplingParams, plan_units
+from aer_eval.sampling.units import Completion, SamplingParams, Unit
+from aer_eval.settings import short_hash
 
 FLUSH_SECONDS = 2.0
 """Finished units are gathered this long into one part of the store, so that parts do not get too many."""
@@ -19,43 +19,33 @@ FLUSH_SECONDS = 2.0
 OnSamples = Callable[[Sequence[Completion]], None]
 
 
-def sample_missing(
-    store: SampleStore,
-    prompts: Mapping[str, Prompt],
-    n: int,
-    chunk: int,
-    engine: Engine,
-    params: SamplingParams,
-    params_id: str,
-    on_samples: OnSamples,
+def sample_units(
+    store: SampleStore, units: Sequence[Unit], engine: Engine, params: SamplingParams, on_samples: OnSamples
 ) -> int:
-    """Bring every problem to ``n`` samples.
+    """Draw the samples of some units into a store.
 
     Args:
         store: open for writing.
-        prompts: by problem id.
-        n: samples of every problem in the end.
-        chunk: most samples of one request.
-        engine: where they come from.
+        units: what is missing in it.
+        engine: where the samples come from.
         params: how they are drawn.
-        params_id: hash of the parameters, kept with every sample.
         on_samples: called with samples once they are durable.
 
     Returns:
-        The number of samples that were drawn; 0 where the store was full.
+        The number of samples.
 
     Raises:
         UserError: from the engine or the store; all that was finished before it is in the store.
     """
-    units = plan_units(prompts, n, chunk, params.run_seed, store.done())
     expected = {(unit.problem_id, *slot) for unit in units for slot in unit.slots()}
-    drawn, pending, last_flush = 0, list[Completion](), time.monotonic()
+    wanted = len(expected)
+    params_id = short_hash(params.to_dict())
+    pending, last_flush = list[Completion](), time.monotonic()
 
     def flush() -> None:
-        nonlocal drawn, last_flush
+        nonlocal last_flush
         if pending:
             store.append(pending, engine.name, engine.identity.fingerprint, params_id)
-            drawn += len(pending)
             on_samples(tuple(pending))
             pending.clear()
         last_flush = time.monotonic()
@@ -76,7 +66,7 @@ def sample_missing(
             flush()
     if expected:
         raise UserError(f"the engine left {len(expected)} samples out; run the same command again to draw them")
-    return drawn
+    return wanted
 
 
 def identical_share(texts: Mapping[str, Sequence[str]]) -> float | None:

@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +25,14 @@ import pandas as pd
 from aer_eval.errors import UserError
 from aer_eval.records import GRADE_COLUMNS, SAMPLE_COLUMNS, Problem, ScoredSuite
 from aer_eval.sampling.units import Completion
+from aer_eval.settings import differing
+from aer_eval.whole_file import whole_file
 
 MANIFEST = "store.json"
 FORMAT = 1
 """Version of the layout and the columns."""
+SAMPLE_KEY = ("problem_id", "sample_index")
+"""Columns that tell one sample from another."""
 FREE_KEYS = ("versions", "created", "label", "model_name", "problems")
 """Keys of the manifest that may differ between two runs into one store."""
 
@@ -77,18 +80,19 @@ class SampleStore:
         if not (self.path / MANIFEST).exists():
             if any(self._samples.iterdir()):
                 raise UserError(f"{self.path}: has samples but no {MANIFEST}; restore it or give another --out")
-            _write_atomically(self.path / MANIFEST, json.dumps(manifest, indent=2).encode())
+            with whole_file(self.path / MANIFEST) as file:
+                json.dump(manifest, file, indent=2)
             return manifest
         there = read_manifest(self.path)
-        different = _differences(there, manifest)
+        fixed = ({key: value for key, value in run.items() if key not in FREE_KEYS} for run in (there, manifest))
+        different = [f"{key} is {old!r} there, {new!r} here" for key, old, new in differing(*fixed)]
         if different:
             raise UserError(f"{self.path} holds samples of another run ({'; '.join(different)}); give another --out")
         return there
 
     def done(self) -> dict[str, set[int]]:
         """Sample indices by problem that are in the store."""
-        frame = _read_parts(self._samples, columns=["problem_id", "sample_index"])
-        _refuse_duplicates(frame, self.path)
+        frame = read_samples(self.path, SAMPLE_KEY)
         return {str(problem): set(group) for problem, group in frame.groupby("problem_id")["sample_index"]}
 
     def append(self, completions: Sequence[Completion], engine: str, model: str, params: str) -> None:
@@ -103,7 +107,8 @@ class SampleStore:
         frame = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype(SAMPLE_COLUMNS)
         part = self._samples / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"
         try:
-            _write_atomically(part, frame.to_parquet(index=False, compression="zstd"))
+            with whole_file(part, "wb") as file:
+                frame.to_parquet(file, index=False, compression="zstd")
         except OSError as problem:
             raise UserError(
                 f"{part.parent}: samples cannot be written ({problem}); make room and start again"
@@ -133,11 +138,22 @@ def find_stores(folder: Path) -> list[Path]:
     return found
 
 
-def read_samples(store: Path) -> pd.DataFrame:
-    """All samples of a store, sorted by problem and sample index, in the types of ``SAMPLE_COLUMNS``."""
-    frame = _read_parts(store / "samples", columns=list(SAMPLE_COLUMNS))
+def read_samples(store: Path, columns: Sequence[str] = tuple(SAMPLE_COLUMNS)) -> pd.DataFrame:
+    """The samples of a store, sorted by problem and sample index, in the types of ``SAMPLE_COLUMNS``.
+
+    Args:
+        store: the store's folder.
+        columns: those that are wanted, ``SAMPLE_KEY`` among them: a large store is mostly text.
+
+    Raises:
+        UserError: a sample is in the store twice.
+    """
+    names = list(columns)
+    parts = [pd.read_parquet(part, columns=names) for part in sorted((store / "samples").glob("*.parquet"))]
+    frame = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=names)
     _refuse_duplicates(frame, store)
-    return frame.astype(SAMPLE_COLUMNS).sort_values(["problem_id", "sample_index"], ignore_index=True)
+    types = {name: SAMPLE_COLUMNS[name] for name in names}
+    return frame.astype(types).sort_values(list(SAMPLE_KEY), ignore_index=True)
 
 
 def read_problems(store: Path) -> dict[str, Problem]:
@@ -150,7 +166,8 @@ def write_grades(store: Path, grader: str, grades: pd.DataFrame) -> Path:
     folder = store / "grades"
     folder.mkdir(exist_ok=True)
     path = folder / f"{grader}.parquet"
-    _write_atomically(path, grades[list(GRADE_COLUMNS)].astype(GRADE_COLUMNS).to_parquet(index=False))
+    with whole_file(path, "wb") as file:
+        grades[list(GRADE_COLUMNS)].astype(GRADE_COLUMNS).to_parquet(file, index=False)
     return path
 
 
@@ -164,18 +181,24 @@ def load_scored(store: Path, label: str | None = None) -> ScoredSuite:
     Raises:
         UserError: samples are not graded yet, or there are none.
     """
-    manifest = read_manifest(store)
     samples = read_samples(store)
     if samples.empty:
         raise UserError(f"{store}: no samples in it yet; run the `aer-eval run` that made it again")
     graders = sorted((store / "grades").glob("*.parquet"), key=lambda path: path.stat().st_mtime)
     if not graders:
         raise UserError(f"{store}: not graded yet; run `aer-eval score {store}`")
-    grades = pd.read_parquet(graders[-1]).astype(GRADE_COLUMNS)
-    scored = samples.merge(grades, on=["problem_id", "sample_index"], how="left", validate="one_to_one")
+    return join_grades(store, samples, pd.read_parquet(graders[-1]), graders[-1].stem, label)
+
+
+def join_grades(
+    store: Path, samples: pd.DataFrame, grades: pd.DataFrame, grader: str, label: str | None
+) -> ScoredSuite:
+    """A store's samples with their grades, in the suite's order; see ``load_scored``."""
+    manifest = read_manifest(store)
+    scored = samples.merge(grades.astype(GRADE_COLUMNS), on=list(SAMPLE_KEY), how="left", validate="one_to_one")
     if scored["verdict"].isna().any():
         raise UserError(f"{store}: has samples that are not graded; run `aer-eval score {store}`")
-    problems = read_problems(store)
+    problems = {row["id"]: Problem(**row) for row in manifest["problems"]}
     order = {problem: place for place, problem in enumerate(problems)}
     places = scored["problem_id"].map(order).rename("place")
     scored = scored.iloc[
@@ -187,51 +210,15 @@ def load_scored(store: Path, label: str | None = None) -> ScoredSuite:
         suite_version=manifest["suite"]["version"],
         problems=problems,
         samples=scored.reset_index(drop=True),
-        manifest={**manifest, "grader": graders[-1].stem},
+        manifest={**manifest, "grader": grader},
     )
 
 
-def _read_parts(folder: Path, columns: list[str]) -> pd.DataFrame:
-    parts = [pd.read_parquet(part, columns=columns) for part in sorted(folder.glob("*.parquet"))]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=columns)
-
-
 def _refuse_duplicates(frame: pd.DataFrame, store: Path) -> None:
-    twice = frame[frame.duplicated(["problem_id", "sample_index"])]
+    twice = frame[frame.duplicated(list(SAMPLE_KEY))]
     if len(twice):
         row = twice.iloc[0]
         raise UserError(
             f"{store}: {len(twice)} samples are in it twice, first {row.problem_id!r} sample {row.sample_index}: "
             "parts were copied in by hand; remove them"
         )
-
-
-def _differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
-    """The keys that differ, with both values."""
-    result: list[str] = []
-    for key in sorted({*there, *here} - (set() if prefix else set(FREE_KEYS))):
-        old, new = there.get(key), here.get(key)
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            result += _differences(old, new, f"{prefix}{key}.")
-        elif old != new:
-            result.append(f"{prefix}{key} is {old!r} there, {new!r} here")
-    return result
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that after a crash it is there as a whole or not at all, and after the return for good."""
-    aside = path.with_name(f"{path.name}.tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

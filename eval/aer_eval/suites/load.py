@@ -79,8 +79,16 @@ def load_suite(suite: str | SuiteDefinition, data: Path | None = None, allow_mis
     return loaded
 
 
-def load_suites(names: Sequence[str], data: Path | None = None, allow_mismatch: bool = False) -> list[Suite]:
+def load_suites(
+    names: Sequence[str], data: Path | None = None, allow_mismatch: bool = False, **file_options: Any
+) -> list[Suite]:
     """Load the suites that names of suites, groups and files of one's own stand for, each once.
+
+    Args:
+        names: suites and groups of the registry, and files.
+        data: see ``load_suite``.
+        allow_mismatch: see ``load_suite``.
+        file_options: for the files, see ``user_suite``.
 
     Raises:
         UserError: as ``load_suite``; an unknown name; one data file for several suites; two suites of one name.
@@ -89,7 +97,8 @@ def load_suites(names: Sequence[str], data: Path | None = None, allow_mismatch: 
     named = resolve_suites([name for name in names if name not in files])
     if data is not None and len(named) > 1 and not data.is_dir():
         raise UserError(f"--data {data}: one file cannot hold {len(named)} suites; give a folder with a file for each")
-    suites = [load_suite(name, data, allow_mismatch) for name in named] + [user_suite(Path(name)) for name in files]
+    suites = [load_suite(name, data, allow_mismatch) for name in named]
+    suites += [user_suite(Path(name), **file_options) for name in files]
     for name, count in Counter(suite.name for suite in suites).items():
         if count > 1:
             raise UserError(f"--suite: {count} suites are named {name}; rename a file")

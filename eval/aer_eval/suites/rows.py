@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aer_eval.errors import UserError
+from aer_eval.errors import UserError, first_line
 
 FILE_TYPES = (".jsonl", ".json", ".parquet")
 PROBLEM_FIELDS = ("problem", "question", "prompt", "input")
@@ -150,8 +150,3 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, list) and value and all(isinstance(turn, dict) and "content" in turn for turn in value):
         return "\n".join(str(turn["content"]) for turn in value if turn.get("role") == "user").strip()
     return text_of(value[0]) if isinstance(value, list) and len(value) == 1 else None
-
-
-def first_line(problem: BaseException) -> str:
-    """The first line of an error's message, or its type where it has none."""
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0]

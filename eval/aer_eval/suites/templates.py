@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aer_eval.errors import UserError
+from aer_eval.errors import UserError, first_line
 from aer_eval.records import Problem, Prompt
-from aer_eval.suites.rows import first_line
-from aer_eval.versions import short_hash
+from aer_eval.settings import short_hash
 
 PLACE = "{problem}"
 """Where the problem goes. A template has it exactly once."""
