@@ -17,15 +17,18 @@ HARD_BELOW, EASY_ABOVE = 1 / 3, 2 / 3
 DECILES = 10
 
 
-def rollout_metrics(batch: RolloutBatch, coefficients: Tensor) -> dict[str, float]:
+def rollout_metrics(batch: RolloutBatch, coefficients: Tensor | None) -> dict[str, float]:
     """Metrics of one rollout batch under stable names; docs/metrics.md explains each.
 
-    coefficients: (B,) entropy coefficient of each response.
+    coefficients: (B,) entropy coefficient of each response, None for a method without an entropy term.
     """
-    return difficulty_metrics(batch, coefficients) | position_metrics(batch)
+    metrics = {"aer/entropy": float(batch.entropy.double().mean())}
+    if coefficients is not None:
+        metrics["aer/coef_mean"] = float(coefficients.double().mean())
+    return metrics | difficulty_metrics(batch, coefficients) | position_metrics(batch)
 
 
-def difficulty_metrics(batch: RolloutBatch, coefficients: Tensor) -> dict[str, float]:
+def difficulty_metrics(batch: RolloutBatch, coefficients: Tensor | None) -> dict[str, float]:
     """Group accuracy, and entropy, score and coefficient by difficulty: hard g < 1/3, middle, easy g > 2/3."""
     accuracy = group_accuracy(batch.scores, batch.group_size)
     metrics = {
@@ -41,7 +44,8 @@ def difficulty_metrics(batch: RolloutBatch, coefficients: Tensor) -> dict[str, f
         responses = prompts.repeat_interleave(batch.group_size)
         metrics[f"aer/entropy_{name}"] = float(batch.entropy[responses[batch.response_of_token()]].double().mean())
         metrics[f"aer/reward_{name}"] = float(batch.scores[responses].double().mean())
-        metrics[f"aer/coef_{name}"] = float(coefficients[responses].double().mean())
+        if coefficients is not None:
+            metrics[f"aer/coef_{name}"] = float(coefficients[responses].double().mean())
     return metrics
 
 

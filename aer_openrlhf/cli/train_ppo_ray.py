@@ -80,7 +80,7 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
         args.aer.run_dir = str(run_dir)
         _install_classes(args)
         if args.aer.enable:
-            runlog.start_run(run_dir, "aer", args, resume=args.ckpt.load_enable)
+            runlog.start_run(run_dir, args.aer.method, args, resume=args.ckpt.load_enable)
         _Run.started = True
         import ray
 

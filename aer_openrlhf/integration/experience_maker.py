@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..methods.base import EntropyMethod, RolloutBatch
 from ..metrics import rollout_metrics, sampler_gap
-from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY
+from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
 
 ANSWER_TAIL_KEY = "answer_tail_chars"
 
@@ -30,40 +30,53 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
 
     @torch.no_grad()
     def compute_advantages_and_returns(self, experiences: list) -> list:
-        batch, order = self._rollout_batch(experiences)  # before super(): it shapes the rewards in place
-        experiences = super().compute_advantages_and_returns(experiences)
+        scores = torch.cat([e.scores if e.scores is not None else e.rewards for e in experiences]).float()
+        experiences = super().compute_advantages_and_returns(experiences)  # shapes the rewards in place
+        batch, order = self._rollout_batch(experiences, scores)
         plan = self.method.begin_step(batch)
-        self.metrics = rollout_metrics(batch, plan.coefficients) | plan.metrics
+        coefficients = plan.coefficients if self.method.has_entropy_term else None
+        self.metrics = rollout_metrics(batch, coefficients) | plan.metrics
         self.metrics |= sampler_gap(
             (experience.rollout_log_probs, experience.action_log_probs, experience.action_mask)
             for experience in experiences
             if experience.rollout_log_probs is not None
         )
+        per_response = {COEFFICIENT_KEY: plan.coefficients, COUNTED_KEY: plan.counted_lengths}
+        per_response |= {
+            f"{SHARED_KEY}{name}": torch.full(plan.coefficients.shape, value) for name, value in plan.shared.items()
+        }
         sizes = [len(experience.index) for experience in experiences]
-        coefficients = plan.coefficients[order].split(sizes)
-        counted_lengths = plan.counted_lengths[order].split(sizes)
-        for experience, coefficient, counted in zip(experiences, coefficients, counted_lengths, strict=True):
-            experience.info[COEFFICIENT_KEY] = coefficient
-            experience.info[COUNTED_KEY] = counted
+        for key, values in per_response.items():
+            for experience, part in zip(experiences, values[order].split(sizes), strict=True):
+                experience.info[key] = part
         return experiences
 
-    def _rollout_batch(self, experiences: list) -> tuple[RolloutBatch, Tensor]:
+    def _rollout_batch(self, experiences: list, scores: Tensor) -> tuple[RolloutBatch, Tensor]:
         """The batch in prompt order, and for every response of `experiences` its place in that order."""
         order = torch.tensor(list(itertools.chain.from_iterable(experience.index for experience in experiences)))
         place = order.argsort()
         lengths = torch.cat([experience.action_mask.sum(-1) for experience in experiences])
-        by_response = torch.cat(self._pop_rollout_entropy(len(experiences))).split(lengths.tolist())
-        scores = torch.cat([e.scores if e.scores is not None else e.rewards for e in experiences]).float()
+        masks = [experience.action_mask.bool() for experience in experiences]
+
+        def in_prompt_order(tokens: list[Tensor]) -> Tensor:
+            """(N,) token values that come response after response, experience after experience."""
+            by_response = torch.cat(tokens).split(lengths.tolist())
+            return torch.cat([by_response[response] for response in place.tolist()])
+
+        full, own = zip(*self._pop_rollout_entropy(len(experiences)), strict=True)
         answer_lengths = self._answer_lengths(experiences)
         return RolloutBatch(
             scores=scores[place],
-            entropy=torch.cat([by_response[i] for i in place.tolist()]),
+            entropy=in_prompt_order(list(full)),
             lengths=lengths[place],
             answer_lengths=None if answer_lengths is None else answer_lengths[place],
             group_size=self.args.rollout.n_samples_per_prompt,
+            method_entropy=in_prompt_order(list(own)) if self.method.has_own_entropy else None,
+            log_probs=in_prompt_order([e.action_log_probs[mask] for e, mask in zip(experiences, masks, strict=True)]),
+            advantages=in_prompt_order([e.advantages[mask] for e, mask in zip(experiences, masks, strict=True)]),
         ), order
 
-    def _pop_rollout_entropy(self, num_experiences: int) -> list[Tensor]:
+    def _pop_rollout_entropy(self, num_experiences: int) -> list[tuple[Tensor, Tensor | None]]:
         """Response-token entropies of every experience, from the pass that recomputed the old log-probs.
 
         Ranks hold contiguous chunks of the experiences in rank order (RayActorGroup.async_run_method_batch); ranks

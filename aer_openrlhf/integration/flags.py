@@ -1,46 +1,70 @@
-"""The `--aer.*` flags, made from the fields of the method's configuration, and checks on the whole command line."""
+"""The `--aer.*` flags, made from the fields of the methods' configurations, and checks on the whole command line."""
 
 from __future__ import annotations
 
 import argparse
 import types
 import typing
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
+from dataclasses import Field, fields
 from types import SimpleNamespace
+from typing import Any
 
-from ..methods.aer import AER, AERConfig
+from ..methods import registry
 from ..methods.base import EntropyMethod
 
 PREFIX = "aer"
 GROUP_ESTIMATORS = ("group_norm", "dr_grpo", "rloo", "reinforce_baseline")
 
 
+def flag_name(method: str, field: str) -> str:
+    """Dotted name of a setting's flag: `aer.rho` for the default method, `aer.skywork.delta` for the others."""
+    return f"{PREFIX}.{field}" if method == registry.DEFAULT else f"{PREFIX}.{method}.{field}"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the `--aer.*` group to OpenRLHF's own parser."""
+    """Add the `--aer.*` groups to OpenRLHF's own parser."""
     group = parser.add_argument_group(
         "AER: adaptive entropy regularization (our reconstruction of arXiv 2510.10959)",
         "Dynamic filtering (--algo.dynamic_filtering_enable) removes all-wrong and all-right groups before AER sees "
         "them, so the hardest prompts never get a coefficient; aer/filtered_share logs how many were removed.",
     )
-    group.add_argument(f"--{PREFIX}.enable", action="store_true", default=False, help="turn AER on")
+    group.add_argument(f"--{PREFIX}.enable", action="store_true", default=False, help="turn AER, or a peer method, on")
+    group.add_argument(
+        f"--{PREFIX}.method",
+        choices=list(registry.METHODS),
+        default=registry.DEFAULT,
+        help=f"entropy method; each has flags of its own (default: {registry.DEFAULT})",
+    )
     group.add_argument(
         f"--{PREFIX}.run_dir",
         type=str,
         default=None,
         help="folder for metrics.jsonl and run_config.json (default: --ckpt.output_dir)",
     )
-    hints = typing.get_type_hints(AERConfig)
-    for entry in fields(AERConfig):
-        assert entry.default is not MISSING
-        value_type, choices = _argument_type(hints[entry.name])
-        shown_default = "" if entry.default is None else f", default {entry.default}"
-        group.add_argument(
-            f"--{PREFIX}.{entry.name}",
-            type=value_type,
-            choices=choices,
-            default=entry.default,
-            help=f"{entry.metadata['help']} [{entry.metadata['unit']}{shown_default}]",
-        )
+    for name, method in registry.METHODS.items():
+        if name != registry.DEFAULT:
+            group = parser.add_argument_group(f"AER: --aer.method {name}")
+        hints = typing.get_type_hints(method.config_class)
+        for entry in _settings(method):
+            _add_setting(group, f"--{flag_name(name, entry.name)}", entry, hints[entry.name])
+
+
+def _settings(method: type[EntropyMethod]) -> tuple[Field[Any], ...]:
+    config: Any = method.config_class
+    return fields(config)
+
+
+def _add_setting(group: Any, flag: str, entry: Field[Any], hint: Any) -> None:
+    value_type, choices = _argument_type(hint)
+    shown_default = "" if entry.default is None else f", default {entry.default}"
+    group.add_argument(
+        flag,
+        type=value_type,
+        choices=choices,
+        default=entry.default,
+        help=f"{entry.metadata['help']} [{entry.metadata['unit']}{shown_default}]",
+    )
 
 
 def _argument_type(hint: typing.Any) -> tuple[typing.Callable[[str], typing.Any], list[str] | None]:
@@ -51,32 +75,66 @@ def _argument_type(hint: typing.Any) -> tuple[typing.Callable[[str], typing.Any]
     return hint, None
 
 
-def method_config(aer_args: SimpleNamespace) -> AERConfig:
-    """The validated configuration from nested arguments (`args.aer`); raises ValueError naming the field."""
-    return AERConfig(**{entry.name: getattr(aer_args, entry.name) for entry in fields(AERConfig)})
+def method_config(given: Mapping[str, Any]) -> Any:
+    """The validated configuration of the chosen method; raises ValueError naming the field.
+
+    given: values by their dotted names (`aer.method`, `aer.rho`).
+    """
+    name = given[f"{PREFIX}.method"]
+    method = registry.METHODS[name]
+    return method.config_class(**{entry.name: given[flag_name(name, entry.name)] for entry in _settings(method)})
 
 
 def build_method(args: SimpleNamespace) -> EntropyMethod:
     """The method that nested OpenRLHF arguments ask for, in its initial state."""
-    return AER(method_config(args.aer))
+    return registry.METHODS[args.aer.method](method_config(_flat(args.aer, PREFIX)))
+
+
+def _flat(node: SimpleNamespace, path: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in vars(node).items():
+        here = f"{path}.{name}"
+        flat |= _flat(value, here) if isinstance(value, SimpleNamespace) else {here: value}
+    return flat
 
 
 def check_arguments(flat: argparse.Namespace) -> None:
-    """Refuse, with the mend, what AER cannot work with. Raises ValueError with one line.
+    """Refuse, with the mend, what the method cannot work with. Raises ValueError with one line.
 
     flat: the parser's own namespace, whose names hold dots (`aer.rho`).
     """
     given = vars(flat)
     if not given[f"{PREFIX}.enable"]:
         return
+    name = given[f"{PREFIX}.method"]
     try:
-        AERConfig(**{entry.name: given[f"{PREFIX}.{entry.name}"] for entry in fields(AERConfig)})
+        method_config(given)
     except ValueError as error:
-        raise ValueError(f"--{PREFIX}.{error}") from None
+        raise ValueError(f"--{flag_name(name, str(error))}") from None
+    _check_no_foreign_setting(given, name)
+    _check_openrlhf_flags(given)
+    refusal = registry.METHODS[name].refusal(given)
+    if refusal is not None:
+        raise ValueError(refusal)
+
+
+def _check_no_foreign_setting(given: Mapping[str, Any], chosen: str) -> None:
+    """A setting of another method would be without effect."""
+    for name, method in registry.METHODS.items():
+        for entry in _settings(method):
+            flag = flag_name(name, entry.name)
+            if name != chosen and given[flag] != entry.default:
+                raise ValueError(
+                    f"--{flag} belongs to --aer.method {name}, the method is {chosen}: leave it out, "
+                    f"or give --aer.method {name}"
+                )
+
+
+def _check_openrlhf_flags(given: Mapping[str, Any]) -> None:
     if given["actor.entropy_coef"] is not None:
         raise ValueError(
             "--aer.enable sets the entropy coefficient itself: leave --actor.entropy_coef out "
-            "(for a constant coefficient C: --aer.eta 0 --aer.alpha_init C --aer.alpha_max C --aer.difficulty uniform)"
+            "(for a constant coefficient C: --aer.method fixed --aer.fixed.coef C)"
         )
     estimator = given["algo.advantage.estimator"]
     if estimator not in GROUP_ESTIMATORS:

@@ -1,15 +1,18 @@
 """The policy rank: exact token entropy from the forwards that OpenRLHF runs anyway, and the method's loss term.
 
 OpenRLHF's `training_step`, `ppo_train` and `forward` run unchanged. Two hooks on the model ask for the entropy and
-take it; a wrapper around the loss function adds the method's term; the policy-loss metric keeps its own value.
+take it; a wrapper around the loss function hands it the method's advantages and adds the method's term; the
+policy-loss metric keeps its own value.
 """
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import ray
 import torch
+from openrlhf.models.ring_attn_utils import gather_and_pad_tensor, unpad_and_slice_tensor
 from openrlhf.trainer.ray import ppo_actor
 from torch import Tensor
 
@@ -20,6 +23,7 @@ from .flags import build_method
 
 COEFFICIENT_KEY = "aer_coef"
 COUNTED_KEY = "aer_counted_length"
+SHARED_KEY = "aer_shared_"  # before the name of a number that is the same for all responses of a step
 
 
 class EntropyHooks:
@@ -27,10 +31,10 @@ class EntropyHooks:
 
     def __init__(self, trainer: Any, method: EntropyMethod) -> None:
         self.method = method
-        self.rollout_entropy: list[Tensor] = []
+        self.actor = trainer.actor
+        self.rollout_entropy: list[tuple[Tensor, Tensor | None]] = []
         self._rollout_mask: Tensor | None = None
-        self._coefficients: Tensor | None = None
-        self._counted_lengths: Tensor | None = None
+        self._info: dict[str, Any] | None = None  # of the micro-batch in training, where the method acts on it
         self._entropy: Tensor | None = None
         self._policy_loss: Tensor | None = None
         self._training_step = trainer.training_step
@@ -39,8 +43,9 @@ class EntropyHooks:
         trainer.actor.register_forward_pre_hook(self.request_entropy, with_kwargs=True)
         trainer.actor.register_forward_hook(self.take_entropy, with_kwargs=True)
 
-    def pop_rollout_entropy(self) -> list[Tensor]:
-        """Per forwarded micro-batch: (tokens,) float32 entropy of its response tokens, row after row."""
+    def pop_rollout_entropy(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Per forwarded micro-batch: (tokens,) float32 entropy of its response tokens, row after row, over the full
+        vocabulary, and the method's own where it has one."""
         popped, self.rollout_entropy = self.rollout_entropy, []
         return popped
 
@@ -49,7 +54,7 @@ class EntropyHooks:
         if not torch.is_grad_enabled():  # the pass that recomputes old log-probs: PolicyModelActor.forward
             self._rollout_mask = args[1]
             kwargs |= {"return_output": True, "return_entropy": True}
-        elif self._coefficients is not None:
+        elif self._info is not None and self.method.needs_entropy and not self.method.has_own_entropy:
             kwargs["return_entropy"] = True
         return args, kwargs
 
@@ -58,49 +63,70 @@ class EntropyHooks:
         if self._rollout_mask is not None:
             log_probs, output = outputs
             mask, self._rollout_mask = self._rollout_mask.bool(), None
-            self.rollout_entropy.append(output.entropy[:, -mask.shape[1] :][mask].float().cpu())
+            kinds = [output.entropy]
+            if self.method.has_own_entropy:
+                kinds.append(self._own_entropy(output, *args, **kwargs))
+            full, *own = (entropy[:, -mask.shape[1] :][mask].float().cpu() for entropy in kinds)
+            self.rollout_entropy.append((full, own[0] if own else None))
             return log_probs
-        if self._coefficients is not None:
-            self._entropy = outputs[1].entropy
+        if self._info is not None and self.method.needs_entropy:
+            own_entropy = self.method.has_own_entropy
+            self._entropy = self._own_entropy(outputs[1], *args, **kwargs) if own_entropy else outputs[1].entropy
         return outputs
+
+    def _own_entropy(self, output: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """(B, T - 1) the method's own entropy, in the layout of OpenRLHF's (openrlhf/models/actor.py, forward)."""
+        entropy = self.method.token_entropy(output["logits"])
+        if self.actor.packing_samples:
+            given = inspect.signature(self.actor.forward).bind(*args, **kwargs).arguments
+            sequences, group = given["sequences"], given.get("ring_attn_group")
+            *_, pad_len, indices = unpad_and_slice_tensor(sequences, given["attention_mask"], group)
+            entropy = gather_and_pad_tensor(entropy, group, pad_len, indices, *sequences.shape)
+        return entropy[:, :-1]
 
     def training_step(self, experience: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """OpenRLHF's training step with this micro-batch's coefficients in force."""
-        coefficients = _stack(experience.info[COEFFICIENT_KEY])
-        if bool((coefficients > 0).any()):
-            self._coefficients = coefficients
-            self._counted_lengths = _stack(experience.info[COUNTED_KEY])
+        if bool(_stack(experience.info[COEFFICIENT_KEY]).any()):
+            self._info = experience.info
         try:
             status = self._training_step(experience, *args, **kwargs)
             if self._policy_loss is not None:
                 status["metrics"]["policy_loss"] = self._policy_loss
             return status
         finally:
-            self._coefficients = self._counted_lengths = self._entropy = self._policy_loss = None
+            self._info = self._entropy = self._policy_loss = None
 
-    def add_term(self, policy_loss: Tensor, log_probs: Tensor, old: Tensor, advantages: Tensor, norm: dict) -> Tensor:
-        """The policy loss plus the method's term; untouched where every coefficient of the micro-batch is 0."""
-        if self._coefficients is None or self._entropy is None or self._counted_lengths is None:
+    def loss_inputs(self, log_probs: Tensor, old: Tensor, advantages: Tensor, norm: dict) -> LossInputs | None:
+        """What the method acts on, None where every coefficient of the micro-batch is 0."""
+        if self._info is None:
+            return None
+        mask, device = norm["action_mask"], log_probs.device
+        shared = {key: values for key, values in self._info.items() if key.startswith(SHARED_KEY)}
+        return LossInputs(
+            log_probs=log_probs,
+            old_log_probs=old,
+            advantages=advantages,
+            entropy=None if self._entropy is None else self._entropy[:, -mask.shape[1] :],
+            mask=mask,
+            coefficients=_stack(self._info[COEFFICIENT_KEY]).to(device),
+            counted_lengths=_stack(self._info[COUNTED_KEY]).to(device),
+            num_tokens=norm["batch_num_tokens"],
+            num_responses=norm["global_batch_size"],
+            dp_size=norm["dp_size"],
+            shared={key.removeprefix(SHARED_KEY): float(values[0]) for key, values in shared.items()},
+        )
+
+    def add_term(self, policy_loss: Tensor, inputs: LossInputs) -> Tensor:
+        """The policy loss plus the method's term, if it has one."""
+        term = self.method.loss(inputs)
+        if term is None:
             return policy_loss
         self._policy_loss = policy_loss.detach()
-        mask = norm["action_mask"]
-        return policy_loss + self.method.loss(
-            LossInputs(
-                log_probs=log_probs,
-                old_log_probs=old,
-                advantages=advantages,
-                entropy=self._entropy[:, -mask.shape[1] :],
-                mask=mask,
-                coefficients=self._coefficients.to(log_probs.device),
-                counted_lengths=self._counted_lengths.to(log_probs.device),
-                num_tokens=norm["batch_num_tokens"],
-                dp_size=norm["dp_size"],
-            )
-        )
+        return policy_loss + term
 
 
 class _LossWithMethod(torch.nn.Module):
-    """OpenRLHF's `PolicyLoss` with the method's term added to its first output."""
+    """OpenRLHF's `PolicyLoss` on the method's advantages, with the method's term added to its first output."""
 
     def __init__(self, policy_loss: torch.nn.Module, hooks: EntropyHooks) -> None:
         super().__init__()
@@ -108,8 +134,11 @@ class _LossWithMethod(torch.nn.Module):
         self.hooks = hooks
 
     def forward(self, log_probs: Tensor, old: Tensor, advantages: Tensor, **kwargs: Any) -> tuple:
-        loss, *rest = self.policy_loss(log_probs, old, advantages, **kwargs)
-        return (self.hooks.add_term(loss, log_probs, old, advantages, kwargs), *rest)
+        inputs = self.hooks.loss_inputs(log_probs, old, advantages, kwargs)
+        if inputs is None:
+            return self.policy_loss(log_probs, old, advantages, **kwargs)
+        loss, *rest = self.policy_loss(log_probs, old, self.hooks.method.advantages(inputs), **kwargs)
+        return (self.hooks.add_term(loss, inputs), *rest)
 
 
 def _stack(values: list[Tensor] | Tensor) -> Tensor:
@@ -124,7 +153,7 @@ class PolicyModelActorImpl(raw_class(ppo_actor.PolicyModelActor)):  # type: igno
         super().init_model_from_pretrained(strategy, *args, **kwargs)
         self.entropy_hooks = EntropyHooks(self.trainer, build_method(strategy.args))
 
-    def pop_rollout_entropy(self) -> list[Tensor]:
+    def pop_rollout_entropy(self) -> list[tuple[Tensor, Tensor | None]]:
         """See `EntropyHooks.pop_rollout_entropy`."""
         return self.entropy_hooks.pop_rollout_entropy()
 

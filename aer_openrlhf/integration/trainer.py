@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import os
 from pathlib import Path
@@ -15,10 +16,11 @@ from .. import runlog
 from .compat import raw_class
 from .experience_maker import EntropyExperienceMaker
 from .flags import build_method
-from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY
+from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
 
 STATE_KEY = "aer"
 SIDECAR_FILE = "aer_state.json"
+FIRST_GAPS, GAP_INTERVAL = 3, 10  # rollouts on which the sampler is asked for its log-probs
 
 
 class MethodTrainerMixin:
@@ -45,8 +47,9 @@ class MethodTrainerMixin:
 
     def train_step(self, rollout_samples: list, global_step: int) -> tuple[dict, int]:
         status, global_step = super().train_step(rollout_samples, global_step)  # type: ignore[misc]
-        for key in (COEFFICIENT_KEY, COUNTED_KEY):  # OpenRLHF logs all of `info`; the exact numbers are below
-            status.pop(key, None)
+        for key in list(status):  # OpenRLHF logs all of `info`; the exact numbers are below
+            if key in (COEFFICIENT_KEY, COUNTED_KEY) or key.startswith(SHARED_KEY):
+                del status[key]
         status.update(self.experience_maker.metrics)
         return status, global_step
 
@@ -107,12 +110,30 @@ class MethodTrainerMixin:
 
 
 def request_sampler_log_probs(samples_generator: Any) -> None:
-    """Let vLLM return the log-probs of what it samples, which OpenRLHF asks for only with its importance-sampling
-    correction on. The generator reads that setting for nothing else, so it gets arguments of its own."""
-    args = copy.deepcopy(samples_generator.args)
-    if args.algo.advantage.is_correction_level == "off":
-        args.algo.advantage.is_correction_level = "token"
-    samples_generator.args = args
+    """Let vLLM return the log-probs of what it samples on the first rollouts and on every tenth from then on.
+
+    They tell how far the sampler is from the trainer, and cost time for every token. OpenRLHF asks for them only with
+    its importance-sampling correction on (then on every rollout); the generator reads that setting for nothing else,
+    so it gets arguments of its own.
+    """
+    without = samples_generator.args
+    if without.algo.advantage.is_correction_level != "off":
+        return
+    with_log_probs = copy.deepcopy(without)
+    with_log_probs.algo.advantage.is_correction_level = "token"
+    generate, calls = samples_generator.generate_samples, itertools.count()
+
+    def generate_samples(*args: Any, **kwargs: Any) -> tuple:
+        call = next(calls)
+        asked = call < FIRST_GAPS or call % GAP_INTERVAL == 0
+        samples_generator.args = with_log_probs if asked else without
+        samples, *rest = generate(*args, **kwargs)
+        if any(sample.rollout_log_probs is None for sample in samples):  # some are left over from an earlier call
+            for sample in samples:
+                sample.rollout_log_probs = None
+        return samples, *rest
+
+    samples_generator.generate_samples = generate_samples
 
 
 class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # type: ignore[misc]

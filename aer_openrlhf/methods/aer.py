@@ -16,13 +16,14 @@ H_k is the token-mean entropy of rollout batch k at the policy about to be updat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, group_accuracy
+from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus, group_accuracy
+from .settings import require, setting
 
 Difficulty = Literal["linear", "step", "uniform"]
 Normalize = Literal["none", "mean"]
@@ -30,106 +31,68 @@ Update = Literal["proportional", "sign"]
 EntropyTokens = Literal["all", "until_answer"]
 
 
-def _help(unit: str, text: str) -> dict[str, str]:
-    """A field's meaning and unit, which are also the help of the flag `--aer.<field>`."""
-    return {"unit": unit, "help": text}
-
-
 @dataclass(frozen=True)
 class AERConfig:
     """AER's settings, one field a flag `--aer.<field>`. Invalid values raise ValueError naming the field."""
 
-    rho: float = field(
-        default=0.5,
-        metadata=_help(
-            "accuracy in (0, 1]", "difficulty threshold: prompts whose group accuracy reaches it get no entropy bonus"
-        ),
+    rho: float = setting(
+        0.5, "accuracy in (0, 1]", "difficulty threshold: prompts whose group accuracy reaches it get no entropy bonus"
     )
-    tau: float = field(
-        default=0.4, metadata=_help("fraction in (0, 1)", "target entropy as a fraction of the initial entropy H_0")
+    tau: float = setting(0.4, "fraction in (0, 1)", "target entropy as a fraction of the initial entropy H_0")
+    eta: float = setting(
+        1e-3,
+        "coefficient per nat of error (proportional) or per step (sign)",
+        "step size of the controller; 0 keeps the coefficient at alpha_init",
     )
-    eta: float = field(
-        default=1e-3,
-        metadata=_help(
-            "coefficient per nat of error (proportional) or per step (sign)",
-            "step size of the controller; 0 keeps the coefficient at alpha_init",
-        ),
+    alpha_init: float = setting(0.0, "coefficient", "global coefficient before the first rollout step")
+    alpha_max: float = setting(
+        0.01, "coefficient", "upper bound of the global coefficient; 0 trains plain GRPO and logs every entropy metric"
     )
-    alpha_init: float = field(
-        default=0.0, metadata=_help("coefficient", "global coefficient before the first rollout step")
+    coef_max: float = setting(
+        2.0, "coefficient", "upper bound of one response's coefficient; acts with --aer.normalize mean only"
     )
-    alpha_max: float = field(
-        default=0.01,
-        metadata=_help(
-            "coefficient", "upper bound of the global coefficient; 0 trains plain GRPO and logs every entropy metric"
-        ),
+    difficulty: Difficulty = setting(
+        "linear",
+        "name",
+        "difficulty weight of a prompt with group accuracy g: linear = max(0, (rho - g) / rho), "
+        "step = 1 below rho and 0 from it on, uniform = 1 (the ablation)",
     )
-    coef_max: float = field(
-        default=2.0,
-        metadata=_help(
-            "coefficient", "upper bound of one response's coefficient; acts with --aer.normalize mean only"
-        ),
+    normalize: Normalize = setting(
+        "none",
+        "name",
+        "none: coefficient = alpha * weight (the paper's product form). mean: alpha * weight / mean weight, so "
+        "that alpha is the mean coefficient of the batch and keeps its grip as prompts become easy; use it with "
+        "an alpha_max above 0.01",
     )
-    difficulty: Difficulty = field(
-        default="linear",
-        metadata=_help(
-            "name",
-            "difficulty weight of a prompt with group accuracy g: linear = max(0, (rho - g) / rho), "
-            "step = 1 below rho and 0 from it on, uniform = 1 (the ablation)",
-        ),
+    update: Update = setting(
+        "proportional", "name", "controller: proportional adds eta * (target - entropy), sign adds or subtracts eta"
     )
-    normalize: Normalize = field(
-        default="none",
-        metadata=_help(
-            "name",
-            "none: coefficient = alpha * weight (the paper's product form). mean: alpha * weight / mean weight, so "
-            "that alpha is the mean coefficient of the batch and keeps its grip as prompts become easy; use it with "
-            "an alpha_max above 0.01",
-        ),
+    entropy_tokens: EntropyTokens = setting(
+        "all",
+        "name",
+        "response tokens that count, for control and bonus alike: all (the paper), or until_answer: up to the end "
+        "of the graded answer, where the reward function reports answer_tail_chars",
     )
-    update: Update = field(
-        default="proportional",
-        metadata=_help("name", "controller: proportional adds eta * (target - entropy), sign adds or subtracts eta"),
+    anchor_steps: int = setting(
+        1, "rollout steps", "rollout batches that H_0 is measured on; the coefficient is held at alpha_init until then"
     )
-    entropy_tokens: EntropyTokens = field(
-        default="all",
-        metadata=_help(
-            "name",
-            "response tokens that count, for control and bonus alike: all (the paper), or until_answer: up to the end "
-            "of the graded answer, where the reward function reports answer_tail_chars",
-        ),
-    )
-    anchor_steps: int = field(
-        default=1,
-        metadata=_help(
-            "rollout steps",
-            "rollout batches that H_0 is measured on; the coefficient is held at alpha_init until then",
-        ),
-    )
-    target_entropy: float | None = field(
-        default=None, metadata=_help("nats", "absolute target entropy instead of tau * H_0")
-    )
+    target_entropy: float | None = setting(None, "nats", "absolute target entropy instead of tau * H_0")
 
     def __post_init__(self) -> None:
-        _require(0 < self.rho <= 1, "rho", self.rho, "an accuracy in (0, 1], for example 0.5")
-        _require(0 < self.tau < 1, "tau", self.tau, "a fraction of the initial entropy in (0, 1), for example 0.4")
+        require(0 < self.rho <= 1, "rho", self.rho, "an accuracy in (0, 1], for example 0.5")
+        require(0 < self.tau < 1, "tau", self.tau, "a fraction of the initial entropy in (0, 1), for example 0.4")
         for name in ("eta", "alpha_init", "alpha_max"):
             value = getattr(self, name)
-            _require(0 <= value < math.inf, name, value, "a number not below 0")
-        _require(self.alpha_init <= self.alpha_max, "alpha_init", self.alpha_init, f"<= alpha_max ({self.alpha_max})")
-        _require(0 < self.coef_max < math.inf, "coef_max", self.coef_max, "a number above 0")
-        _require(self.anchor_steps >= 1, "anchor_steps", self.anchor_steps, "a whole number from 1")
+            require(0 <= value < math.inf, name, value, "a number not below 0")
+        require(self.alpha_init <= self.alpha_max, "alpha_init", self.alpha_init, f"<= alpha_max ({self.alpha_max})")
+        require(0 < self.coef_max < math.inf, "coef_max", self.coef_max, "a number above 0")
+        require(self.anchor_steps >= 1, "anchor_steps", self.anchor_steps, "a whole number from 1")
         if self.target_entropy is not None:
-            _require(0 < self.target_entropy < math.inf, "target_entropy", self.target_entropy, "nats above 0")
+            require(0 < self.target_entropy < math.inf, "target_entropy", self.target_entropy, "nats above 0")
         choices = {"difficulty": Difficulty, "normalize": Normalize, "update": Update, "entropy_tokens": EntropyTokens}
         for name, allowed in choices.items():
             value = getattr(self, name)
-            _require(value in get_args(allowed), name, value, "one of " + ", ".join(get_args(allowed)))
-
-
-def _require(valid: bool, name: str, value: object, wanted: str) -> None:
-    if not valid:
-        raise ValueError(f"{name} is {value}: give {wanted}")
+            require(value in get_args(allowed), name, value, "one of " + ", ".join(get_args(allowed)))
 
 
 def difficulty_weight(accuracy: Tensor, rho: float, kind: Difficulty) -> Tensor:
@@ -233,8 +196,11 @@ class EntropyController:
 class AER(EntropyMethod):
     """Difficulty-weighted entropy bonus with a controlled coefficient (our reconstruction)."""
 
+    name = "aer"
+    config_class = AERConfig
+
     def __init__(self, config: AERConfig) -> None:
-        self.config = config
+        super().__init__(config)
         self.controller = EntropyController(config)
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
@@ -268,16 +234,8 @@ class AER(EntropyMethod):
         return batch.answer_lengths
 
     def loss(self, inputs: LossInputs) -> Tensor:
-        """- (1/N) * sum_i sum_t lambda_i * H_it.
-
-        The largest coefficient is taken out of the sum. With equal coefficients the weights are then exactly 1 and
-        the term is, bit for bit, OpenRLHF's own `--actor.entropy_coef` (openrlhf/trainer/ray/ppo_actor.py,
-        training_step).
-        """
-        largest = inputs.coefficients.max()
-        weight = (inputs.coefficients / largest).unsqueeze(-1)
-        weighted_sum = (weight * inputs.entropy * inputs.counted()).sum()
-        return -(weighted_sum / inputs.num_tokens * inputs.dp_size * largest)
+        """- (1/N) * sum_i sum_t lambda_i * H_it."""
+        return entropy_bonus(inputs)
 
     def state_dict(self) -> dict[str, Any]:
         return self.controller.state_dict()

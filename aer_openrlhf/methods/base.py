@@ -1,19 +1,23 @@
-"""What an entropy method is: two pure functions and a little state.
+"""What an entropy method is: a few pure functions and a little state.
 
 A method lives in two kinds of process. The controller process calls `begin_step` once per rollout step, before the
 loss of that step is formed, with the whole batch of all ranks; it answers with one coefficient a response. Every
-policy rank calls `loss` once per micro-batch; it sees only that micro-batch and must not keep state.
+policy rank calls the others once per micro-batch; they see only that micro-batch and must not keep state.
 
-The tensors handed over are those that entropy methods in the literature act on: a constant or controlled coefficient
-(`begin_step`), selective or clamped entropy terms (`loss` with `entropy` and `counted`), covariance and KL penalties
-(`loss` with `log_probs`, `old_log_probs` and `advantages`).
+Four places to act, and a method fills one or two of them:
+
+    begin_step      the coefficient of every response: constant, controlled, by difficulty
+    token_entropy   an entropy other than that of the full vocabulary: clamped, nucleus
+    advantages      what the policy loss sees: shaped advantages, or 0 for tokens that are to give no gradient
+    loss            a term beside the policy loss: an entropy bonus, a KL penalty
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +57,12 @@ class RolloutBatch:
     where the reward function does not report it."""
     group_size: int
     """G, responses per prompt."""
+    method_entropy: Tensor | None = None
+    """(N,) `EntropyMethod.token_entropy` of every response token, None where the method has none of its own."""
+    log_probs: Tensor | None = None
+    """(N,) log-probability of every response token; None only in a batch that is made by hand."""
+    advantages: Tensor | None = None
+    """(N,) advantage of every response token; None only in a batch that is made by hand."""
 
     def __post_init__(self) -> None:
         if len(self.scores) == 0 or len(self.scores) % self.group_size:
@@ -69,17 +79,29 @@ class RolloutBatch:
         first_token = self.lengths.cumsum(0) - self.lengths
         return torch.arange(len(self.entropy)) - first_token[self.response_of_token()]
 
+    def padded(self, values: Tensor) -> Tensor:
+        """(B, A) token values of shape (N,), a response a row, 0 after its end."""
+        return torch.nn.utils.rnn.pad_sequence(values.split(self.lengths.tolist()), batch_first=True)
+
+    def mask(self) -> Tensor:
+        """(B, A) 1 for the tokens of each response, in the layout of `padded`."""
+        return self.padded(torch.ones(len(self.entropy)))
+
 
 @dataclass(frozen=True)
 class StepPlan:
     """A method's answer to one rollout batch."""
 
     coefficients: Tensor
-    """(B,) float32 entropy coefficient of each response, constant through all optimizer steps of the rollout."""
+    """(B,) float32 coefficient of each response, constant through all optimizer steps of the rollout. A micro-batch
+    whose coefficients are all 0 is left to OpenRLHF as it is, at no cost. Methods without an entropy term give 1 where
+    they act."""
     counted_lengths: Tensor
     """(B,) how many leading response tokens of each response the entropy term counts."""
     metrics: dict[str, float]
     """The method's own numbers under stable names, for example `aer/alpha`."""
+    shared: dict[str, float] = field(default_factory=dict)
+    """Numbers that every micro-batch of the step needs: batch means, thresholds."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +119,9 @@ class LossInputs:
     """(B, A) the same under the policy before the update."""
     advantages: Tensor
     """(B, A)"""
-    entropy: Tensor
-    """(B, A) full-vocabulary token entropy in nats, with gradient."""
+    entropy: Tensor | None
+    """(B, A) token entropy in nats, with gradient: the method's own where it has one, else that of the full
+    vocabulary. None where the method does not need it."""
     mask: Tensor
     """(B, A) 1 for response tokens."""
     coefficients: Tensor
@@ -107,8 +130,12 @@ class LossInputs:
     """(B,) this micro-batch's part of `StepPlan.counted_lengths`."""
     num_tokens: Tensor
     """() response tokens of the optimizer step (divided by the accumulation steps)."""
+    num_responses: float
+    """Responses of the optimizer step (divided by the accumulation steps)."""
     dp_size: int
     """Data-parallel ranks."""
+    shared: Mapping[str, float] = field(default_factory=dict)
+    """`StepPlan.shared` of this step."""
 
     def counted(self) -> Tensor:
         """(B, A) 1 for the response tokens that the entropy term counts."""
@@ -119,18 +146,63 @@ class LossInputs:
 class EntropyMethod(ABC):
     """The interface that the integration calls; see the module's docstring for who calls what, when."""
 
+    name: ClassVar[str]
+    """Name of the method in `--aer.method`, of its file, its flags `--aer.<name>.<field>` and its test."""
+    config_class: ClassVar[type]
+    """Frozen dataclass of the method's settings, made with `settings.setting`."""
+    has_entropy_term: ClassVar[bool] = True
+    """Whether the coefficients weigh an entropy term; then they are logged."""
+    needs_entropy: ClassVar[bool] = True
+    """Whether `advantages` or `loss` read `LossInputs.entropy`."""
+    has_own_entropy: ClassVar[bool] = False
+    """Whether the method defines `token_entropy`."""
+
+    def __init__(self, config: Any) -> None:
+        self.config = config
+
+    @classmethod
+    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
+        """Why the method cannot work with other flags, and the mend, as one line; None where it can.
+
+        flags: OpenRLHF's flags by their dotted names (`actor.policy_loss_type`).
+        """
+        return None
+
     @abstractmethod
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         """Look at a rollout batch, move the method's state by one step, and set every response's coefficient."""
 
-    @abstractmethod
-    def loss(self, inputs: LossInputs) -> Tensor:
-        """() the term to add to the policy loss of one micro-batch. Never called where every coefficient is 0."""
+    def token_entropy(self, logits: Tensor) -> Tensor:
+        """(...) entropy in nats from (..., V) float32 logits at the rollout temperature."""
+        raise TypeError(f"{self.name} has no entropy of its own")
 
-    @abstractmethod
+    def advantages(self, inputs: LossInputs) -> Tensor:
+        """(B, A) advantages for OpenRLHF's policy loss. Never called where every coefficient is 0."""
+        return inputs.advantages
+
+    def loss(self, inputs: LossInputs) -> Tensor | None:
+        """() a term to add to the policy loss of one micro-batch. Never called where every coefficient is 0."""
+        return None
+
     def state_dict(self) -> dict[str, Any]:
         """The state that `begin_step` carries from step to step, as plain numbers (safe in any checkpoint)."""
+        return {}
 
-    @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over a saved state; an incomplete or foreign one raises ValueError."""
+        missing = self.state_dict().keys() - state.keys()
+        if missing:
+            raise ValueError(f"the saved state of {self.name} lacks {', '.join(sorted(missing))}")
+
+
+def entropy_bonus(inputs: LossInputs) -> Tensor:
+    """() - (1/N) * sum_i sum_t lambda_i * H_it over the tokens that count.
+
+    The coefficient of largest size is taken out of the sum. With equal coefficients the weights are then exactly 1 and
+    the term is, bit for bit, OpenRLHF's own `--actor.entropy_coef` (openrlhf/trainer/ray/ppo_actor.py, training_step).
+    """
+    assert inputs.entropy is not None
+    largest = inputs.coefficients[inputs.coefficients.abs().argmax()]
+    weight = (inputs.coefficients / largest).unsqueeze(-1)
+    weighted_sum = (weight * inputs.entropy * inputs.counted()).sum()
+    return -(weighted_sum / inputs.num_tokens * inputs.dp_size * largest)

@@ -39,7 +39,9 @@ def test_reward_rises_and_entropy_ends_at_its_target(demo_run):
     assert fmean(row["aer/entropy"] for row in last) == pytest.approx(target, rel=0.1)
     assert rows[0]["aer/entropy"] > 1.5 * target  # it had somewhere to fall from,
     assert max(row["aer/alpha"] for row in rows) > 0  # and the controller caught it
-    assert max(row["aer/sampler_logprob_gap"] for row in rows) < 0.02  # the engine follows the trainer, head included
+    assert (
+        max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < 0.02
+    )  # the engine follows the trainer, head included
     config = json.loads((demo_run.run_dir / "run_config.json").read_text())
     assert config["versions"]["openrlhf"]
     assert os.listdir(demo_run.run_dir / "tensorboard")

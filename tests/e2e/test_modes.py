@@ -23,7 +23,7 @@ def assert_controlled(training, steps):
 def test_zero3_on_two_ranks_untied(train):
     training = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied").finish()
     rows = assert_controlled(training, 6)
-    assert max(row["aer/sampler_logprob_gap"] for row in rows) < BF16_GAP
+    assert max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < BF16_GAP
 
 
 def test_async_with_partial_rollout_on_two_ranks(train):
@@ -40,7 +40,9 @@ def test_dynamic_batch_packing_and_lora(train):
     ).finish()
     rows = assert_controlled(training, 6)
     assert rows[-1]["aer/entropy"] < rows[0]["aer/entropy"] - 0.02  # the adapters train,
-    assert max(row["aer/sampler_logprob_gap"] for row in rows) < BF16_GAP  # and the engine samples with them
+    assert (
+        max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < BF16_GAP
+    )  # and the engine samples with them
 
 
 def test_gspo_kl_loss_with_a_reference_model_and_two_epochs(train):

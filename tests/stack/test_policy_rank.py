@@ -55,7 +55,7 @@ def test_rollout_entropy_is_exact_and_holds_response_tokens_only(run_ranks, mode
     (ours,) = run_ranks(1, model_dir, "aer:0")
     model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.bfloat16)
     experiences = make_experiences(lambda sequences, mask, attention: torch.zeros(mask.shape))
-    for experience, measured in zip(experiences, ours["entropy"], strict=True):
+    for experience, (measured, _) in zip(experiences, ours["entropy"], strict=True):
         with torch.no_grad():
             logits = model(experience.sequences, attention_mask=experience.attention_mask).logits.double()
         expected = torch.distributions.Categorical(logits=logits[:, :-1]).entropy()[experience.action_mask.bool()]

@@ -15,33 +15,8 @@ from aer_openrlhf.methods.aer import (
     difficulty_weight,
     prompt_coefficients,
 )
-from aer_openrlhf.methods.base import LossInputs, RolloutBatch, group_accuracy
-
-
-def make_batch(scores, entropy, lengths, group_size, answer_lengths=None):
-    return RolloutBatch(
-        scores=torch.tensor(scores, dtype=torch.float32),
-        entropy=torch.tensor(entropy, dtype=torch.float32),
-        lengths=torch.tensor(lengths),
-        answer_lengths=None if answer_lengths is None else torch.tensor(answer_lengths),
-        group_size=group_size,
-    )
-
-
-def make_loss_inputs(entropy, mask, coefficients, num_tokens, dp_size=1, counted_lengths=None):
-    mask = torch.as_tensor(mask)
-    return LossInputs(
-        log_probs=torch.zeros(mask.shape, dtype=entropy.dtype),
-        old_log_probs=torch.zeros(mask.shape, dtype=entropy.dtype),
-        advantages=torch.zeros(mask.shape, dtype=entropy.dtype),
-        entropy=entropy,
-        mask=mask,
-        coefficients=torch.as_tensor(coefficients, dtype=entropy.dtype),
-        counted_lengths=mask.sum(-1) if counted_lengths is None else torch.tensor(counted_lengths),
-        num_tokens=torch.tensor(float(num_tokens), dtype=torch.float64),
-        dp_size=dp_size,
-    )
-
+from aer_openrlhf.methods.base import RolloutBatch, group_accuracy
+from tests.unit.method_inputs import make_batch, make_loss_inputs
 
 # --- configuration ---------------------------------------------------------------------------------------------------
 

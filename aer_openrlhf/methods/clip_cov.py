@@ -1,0 +1,67 @@
+"""`clip_cov`: Clip-Cov, no gradient for a few tokens of high covariance (arXiv 2505.22617, equation for Clip-Cov).
+
+    of the tokens with cov_low < cov_t < cov_high a random share, `ratio` of all tokens, gives no policy gradient
+
+cov_t as in `covariance.py`. Reference implementations: PRIME-RL/Entropy-Mechanism-of-RL and verl,
+verl/trainer/ppo/core_algos.py (compute_policy_loss_clip_cov); defaults are verl's.
+
+Known deviations: every candidate is dropped with the same probability instead of a fixed number of them, at least one,
+in each micro-batch; candidates may be among those that the PPO clip has silenced already; the means are those of
+`covariance.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan
+from .covariance import batch_covariance, refuse_gspo, token_covariance
+from .settings import require, setting
+
+
+@dataclass(frozen=True)
+class ClipCovConfig:
+    """Settings of `clip_cov`."""
+
+    ratio: float = setting(2e-4, "share of all tokens in [0, 1]", "tokens that lose their policy gradient; 0 is GRPO")
+    cov_low: float = setting(1.0, "covariance", "tokens at or below it are never dropped")
+    cov_high: float = setting(5.0, "covariance", "tokens at or above it are never dropped")
+
+    def __post_init__(self) -> None:
+        require(0 <= self.ratio <= 1, "ratio", self.ratio, "a share of all tokens in [0, 1], for example 0.0002")
+        require(self.cov_low < self.cov_high, "cov_low", self.cov_low, f"a number below cov_high ({self.cov_high})")
+
+
+class ClipCov(EntropyMethod):
+    """Drops tokens from the policy gradient by covariance."""
+
+    name = "clip_cov"
+    config_class = ClipCovConfig
+    has_entropy_term = False
+    needs_entropy = False
+
+    @classmethod
+    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
+        return refuse_gspo(cls.name, flags)
+
+    def begin_step(self, batch: RolloutBatch) -> StepPlan:
+        covariance, means = batch_covariance(batch)
+        candidates = float(self._is_candidate(covariance).double().mean())
+        drop = min(1.0, self.config.ratio / candidates) if candidates > 0 else 0.0
+        active = torch.full((len(batch.scores),), float(self.config.ratio > 0))
+        metrics = {"aer/cov_candidate_share": candidates}
+        return StepPlan(active, batch.lengths, metrics, shared={**means, "drop_probability": drop})
+
+    def advantages(self, inputs: LossInputs) -> Tensor:
+        """The advantages, 0 for the tokens that are dropped."""
+        candidates = self._is_candidate(token_covariance(inputs)) & inputs.mask.bool()
+        dropped = candidates & (torch.rand_like(inputs.log_probs) < inputs.shared["drop_probability"])
+        return inputs.advantages.masked_fill(dropped, 0.0)
+
+    def _is_candidate(self, covariance: Tensor) -> Tensor:
+        return (covariance > self.config.cov_low) & (covariance < self.config.cov_high)
