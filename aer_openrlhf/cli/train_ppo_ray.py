@@ -57,6 +57,7 @@ def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
         parser.prog = PROGRAM  # runpy has made it the name of OpenRLHF's file
         flags.add_arguments(parser)
         namespace = stock(parser, *args, **kwargs)
+        runlog.hide_secrets(namespace)
         try:
             flags.check_arguments(namespace)
             preflight.check_paths(namespace)

@@ -28,7 +28,7 @@ from run import (
     read_metrics,
     run_method,
 )
-from settings import STEPS, Method
+from settings import METHOD_FLAGS, STEPS
 from tasks import TASKS, Task
 
 LAST_STEPS = 20  # over which the final entropy is averaged
@@ -39,12 +39,12 @@ class Arm:
     """One method of the comparison."""
 
     name: str
-    method: Method
+    method: str
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
 ARMS = {
-    "countdown": (Arm("grpo", "grpo"), Arm("aer", "aer")),
+    "countdown": tuple(Arm(name, name) for name in ("grpo", *(name for name in METHOD_FLAGS if name != "grpo"))),
     "make_n": (
         Arm("grpo", "grpo"),
         Arm("aer-tau0.5", "aer"),
@@ -61,8 +61,8 @@ class Result:
     seed: str
     entropy_ratio: float
     """Mean entropy of the last 20 steps over the initial entropy H_0."""
-    target_ratio: float
-    """Target entropy over H_0."""
+    target_ratio: float | None
+    """Target entropy over H_0, None for a method without one."""
     before: dict[str, Any]
     after: dict[str, Any]
 
@@ -81,12 +81,14 @@ def load_result(arm: Arm, seed: int, run_dir: Path) -> Result:
     """Read a finished run's metrics and evaluations."""
     rows = read_metrics(run_dir)
     before, after = json.loads((run_dir / EVALUATION_FILE).read_text())
-    initial = rows[-1]["aer/entropy_initial"]
+    initial, target = rows[0]["aer/entropy"], rows[-1].get("aer/entropy_target")
+    if arm.method in ("grpo", "clip_higher"):  # run as AER with a coefficient of 0
+        target = None
     return Result(
         arm=arm.name,
         seed=str(seed),
         entropy_ratio=fmean(row["aer/entropy"] for row in rows[-LAST_STEPS:]) / initial,
-        target_ratio=rows[-1]["aer/entropy_target"] / initial,
+        target_ratio=None if target is None else target / initial,
         before=before,
         after=after,
     )
@@ -105,15 +107,15 @@ def mean_result(results: Sequence[Result]) -> Result:
         arm=results[0].arm,
         seed=f"mean of {len(results)}",
         entropy_ratio=fmean(result.entropy_ratio for result in results),
-        target_ratio=fmean(result.target_ratio for result in results),
+        target_ratio=results[0].target_ratio,
         before=results[0].before,
         after=after,
     )
 
 
 def result_cells(result: Result) -> list[str]:
-    """One row of the table. GRPO has no target: its coefficient is always 0."""
-    target = "-" if result.arm == "grpo" else f"{result.target_ratio:.2f}"
+    """One row of the table."""
+    target = "-" if result.target_ratio is None else f"{result.target_ratio:.2f}"
     return [result.arm, result.seed, f"{result.entropy_ratio:.2f}", target, *evaluation_cells(result.after)]
 
 
@@ -132,12 +134,14 @@ def table(results: Sequence[Result], command: str) -> str:
     )
 
 
-def compare(task: Task, start: Path, seeds: Sequence[int], steps: int, folder: Path, command: str) -> list[Path]:
+def compare(
+    task: Task, arms: Sequence[Arm], start: Path, seeds: Sequence[int], steps: int, folder: Path, command: str
+) -> list[Path]:
     """Train and evaluate what is not finished yet, rewriting the table after every run; return the run folders."""
     results: list[Result] = []
     run_dirs: list[Path] = []
     for seed in seeds:
-        for arm in ARMS[task.name]:
+        for arm in arms:
             run_dir = folder / f"{arm.name}-seed{seed}"
             if is_finished(run_dir, start, steps):
                 print(f"== {run_dir}: finished earlier", flush=True)
@@ -154,18 +158,25 @@ def main() -> None:
     """Run the comparison from the command line."""
     parser = argparse.ArgumentParser(description="GRPO against AER on a demo task, several seeds")
     parser.add_argument("--task", choices=sorted(TASKS), default="countdown", help="demo task")
+    parser.add_argument("--arms", nargs="+", help="methods to compare (default: grpo and AER's arms)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="one pair of runs for each")
     parser.add_argument("--steps", type=int, help="training steps (default: 300 for countdown, 120 for make_n)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder that gets demo-TASK")
     args = parser.parse_args()
     if args.steps is not None and args.steps < 1:
         parser.error("--steps must be at least 1")
+    arms = {arm.name: arm for arm in ARMS[args.task]}
+    chosen = args.arms or [name for name, arm in arms.items() if arm.method in ("grpo", "aer")]
+    if unknown := set(chosen) - arms.keys():
+        parser.error(f"--arms {' '.join(sorted(unknown))}: {args.task} has {', '.join(arms)}")
     prepare_process()
     task, folder = TASKS[args.task], args.runs / f"demo-{args.task}"
     command = shlex.join(["python", *sys.argv])
     try:
         start = make_model(task, cache=args.runs / "cache")
-        run_dirs = compare(task, start, args.seeds, args.steps or STEPS[task.name], folder, command)
+        run_dirs = compare(
+            task, [arms[name] for name in chosen], start, args.seeds, args.steps or STEPS[task.name], folder, command
+        )
         report = make_report(run_dirs, folder)
     except TrainingFailed as failure:
         sys.exit(f"\n{failure}")

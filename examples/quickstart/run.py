@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from held_out import evaluate_folder, write_json
 from model import make_model
-from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, Method, num_prompts, train_args
+from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, num_prompts, train_args
 from tasks import TASKS, Task, held_out_problems, train_problems, write_jsonl
 
 TRAINER = "aer_openrlhf.cli.train_ppo_ray"
@@ -49,7 +49,7 @@ def set_aside(folder: Path) -> None:
 
 
 def run_method(
-    task: Task, start: Path, run_dir: Path, method: Method, seed: int, steps: int, **overrides: Any
+    task: Task, start: Path, run_dir: Path, method: str, seed: int, steps: int, **overrides: Any
 ) -> list[dict[str, Any]]:
     """Train one method from the model in ``start``, evaluate both, and return the records of ``pass_at_k.json``."""
     set_aside(run_dir)

@@ -1,7 +1,9 @@
 """The run folder's files."""
 
+import argparse
 import json
 import math
+import pickle
 from types import SimpleNamespace
 
 from aer_openrlhf import runlog
@@ -52,3 +54,13 @@ def test_a_fresh_run_moves_old_metrics_aside_and_a_resume_keeps_them(tmp_path, m
     assert not (tmp_path / "metrics.jsonl").exists()
     (aside,) = tmp_path.glob("metrics-before-*.jsonl")
     assert read_lines(aside) == [{"step": 1, "a": 1.0}]
+
+
+def test_a_secret_is_itself_and_does_not_print():
+    """OpenRLHF prints the nested arguments and hands them to W&B as they are."""
+    flat = argparse.Namespace(**{"logger.wandb.key": "s3cret", "aer.rho": 0.5})
+    runlog.hide_secrets(flat)
+    key = vars(flat)["logger.wandb.key"]
+    assert key == "s3cret"
+    assert "s3cret" not in str(SimpleNamespace(wandb=SimpleNamespace(key=key)))
+    assert "s3cret" not in str(SimpleNamespace(wandb=SimpleNamespace(key=pickle.loads(pickle.dumps(key)))))

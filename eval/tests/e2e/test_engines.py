@@ -18,11 +18,12 @@ SLOWLY = ("--concurrency", "2")
 
 @pytest.fixture(scope="module")
 def reference(tiny_model, problems, tmp_path_factory) -> pd.DataFrame:
-    """Samples of the engine `vllm`, from a run that was killed and resumed."""
+    """Samples of the engine `vllm`, from a run that was killed and resumed with two copies of the model."""
     flags = ["--model", str(tiny_model), *SLOWLY]
     run = Evaluation(tiny_model, problems, tmp_path_factory.mktemp("vllm"), flags)
     there = run.kill_at_half()
     assert 0 < there < PROBLEMS * SAMPLES
+    run.flags += ["--data-parallel", "2"]
     run.finish()
     return run.assert_complete()
 
