@@ -13,7 +13,7 @@ import torch
 from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
 from torch import Tensor
 
-from ..methods.base import EntropyMethod, RolloutBatch
+from ..methods.base import EntropyMethod, RolloutBatch, StepPlan
 from ..metrics import rollout_metrics, sampler_gap
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
 
@@ -41,6 +41,11 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
             for experience in experiences
             if experience.rollout_log_probs is not None
         )
+        self._send(plan, experiences, order)
+        return experiences
+
+    def _send(self, plan: StepPlan, experiences: list, order: Tensor) -> None:
+        """Put every response's part of the plan into its experience."""
         per_response = {COEFFICIENT_KEY: plan.coefficients, COUNTED_KEY: plan.counted_lengths}
         per_response |= {
             f"{SHARED_KEY}{name}": torch.full(plan.coefficients.shape, value) for name, value in plan.shared.items()
@@ -49,7 +54,6 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
         for key, values in per_response.items():
             for experience, part in zip(experiences, values[order].split(sizes), strict=True):
                 experience.info[key] = part
-        return experiences
 
     def _rollout_batch(self, experiences: list, scores: Tensor) -> tuple[RolloutBatch, Tensor]:
         """The batch in prompt order, and for every response of `experiences` its place in that order."""

@@ -138,12 +138,15 @@ def train(tmp_path, tiny_models, prompts):
             "--actor.lr_warmup_ratio": 0,
             "--ckpt.output_dir": tmp_path / name,
             "--ckpt.path": tmp_path / f"{name}-checkpoints",
-            "--aer.normalize": "mean",
-            "--aer.eta": 0.1,
-            "--aer.alpha_max": 0.5,
-            "--aer.rho": 1.0,
-            "--aer.tau": 0.95,
         }
+        if "--aer.method" not in flags:
+            base |= {
+                "--aer.normalize": "mean",
+                "--aer.eta": 0.1,
+                "--aer.alpha_max": 0.5,
+                "--aer.rho": 1.0,
+                "--aer.tau": 0.95,
+            }
         command = [sys.executable, "-m", "aer_openrlhf.cli.train_ppo_ray", "--aer.enable"]
         command += [str(part) for flag in base.items() for part in flag] + [str(flag) for flag in flags]
         started.append(Training(tmp_path / name, command).start())

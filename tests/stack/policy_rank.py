@@ -3,7 +3,8 @@
 python policy_rank.py OUTPUT RANK WORLD_SIZE PORT MODEL VARIANT [OpenRLHF flags]
 
 VARIANT: `stock` trains OpenRLHF's own class, `aer:C` ours with the coefficient C on every response, `aer:mixed` ours
-with a different one each, `load` only loads the weights. Saves {"params", "status", "entropy", "mismatched"}.
+with a different one each, `method` ours with the plan of the method that the flags choose, `load` only loads the
+weights. Saves {"params", "status", "entropy", "mismatched"}.
 """
 
 import os
@@ -53,6 +54,18 @@ def coefficients_of(variant: str) -> torch.Tensor:
     return torch.full((NUM_SAMPLES,), float(variant.removeprefix("aer:")))
 
 
+def send_plan(args, experiences, entropy):
+    """The method's real plan for these experiences: six prompts of four responses, half of them right."""
+    from aer_openrlhf.integration.experience_maker import EntropyExperienceMaker
+    from aer_openrlhf.integration.flags import build_method
+
+    maker = EntropyExperienceMaker.__new__(EntropyExperienceMaker)
+    maker.args, maker.method = args, build_method(args)
+    maker._pop_rollout_entropy = lambda num_experiences: entropy  # without Ray there is one rank to ask, this one
+    batch, order = maker._rollout_batch(experiences, (torch.arange(NUM_SAMPLES) % 2).float())
+    maker._send(maker.method.begin_step(batch), experiences, order)
+
+
 def mismatched_weights(model, folder: str) -> list[str]:
     """Names of weights that differ from the file's, gathered from all ranks."""
     import deepspeed
@@ -80,7 +93,7 @@ def main() -> None:
     from aer_openrlhf.integration.policy_actor import COEFFICIENT_KEY, COUNTED_KEY, PolicyModelActorImpl
 
     torch.set_num_threads(1)
-    ours = variant.startswith("aer")
+    ours = variant.startswith(("aer", "method"))
     cls = PolicyModelActorImpl if ours else raw_class(ppo_actor.PolicyModelActor)
     actor = cls(int(world_size), int(rank), "127.0.0.1", int(port))
     actor.init_model_from_pretrained(get_strategy(args), model, 100, None)
@@ -91,7 +104,9 @@ def main() -> None:
 
     experiences = make_experiences(lambda *tensors: actor.forward(tensors[0], tensors[1], tensors[2]))
     entropy = actor.pop_rollout_entropy() if ours else []
-    if ours:
+    if variant == "method":
+        send_plan(args, experiences, entropy)
+    elif ours:
         coefficients = coefficients_of(variant)
         for experience in experiences:
             samples = experience.info["sample"]
