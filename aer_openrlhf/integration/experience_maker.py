@@ -62,10 +62,14 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
         lengths = torch.cat([experience.action_mask.sum(-1) for experience in experiences])
         masks = [experience.action_mask.bool() for experience in experiences]
 
+        first_token = lengths.cumsum(0) - lengths
+        first_in_prompt_order = lengths[place].cumsum(0) - lengths[place]
+        shift = (first_token[place] - first_in_prompt_order).repeat_interleave(lengths[place])
+        token_place = torch.arange(int(lengths.sum())) + shift
+
         def in_prompt_order(tokens: list[Tensor]) -> Tensor:
             """(N,) token values that come response after response, experience after experience."""
-            by_response = torch.cat(tokens).split(lengths.tolist())
-            return torch.cat([by_response[response] for response in place.tolist()])
+            return torch.cat(tokens)[token_place]
 
         full, own = zip(*self._pop_rollout_entropy(len(experiences)), strict=True)
         answer_lengths = self._answer_lengths(experiences)

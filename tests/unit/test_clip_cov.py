@@ -61,7 +61,7 @@ def test_ratio_0_and_no_candidate_leave_the_batch_alone():
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(ValueError, match=r"cov_low is 5.0: give a number below cov_high \(5.0\)"):
         ClipCovConfig(cov_low=5.0)
-    with pytest.raises(ValueError, match="ratio is 1.5"):
+    with pytest.raises(ValueError, match=r"ratio is 1\.5"):
         ClipCovConfig(ratio=1.5)
     assert "give --actor.policy_loss_type ppo" in ClipCov.refusal({"actor.policy_loss_type": "gspo"})
     assert ClipCov.refusal({"actor.policy_loss_type": "ppo"}) is None

@@ -37,7 +37,7 @@ def test_alpha_0_leaves_the_batch_alone():
 
 
 def test_values_out_of_range_are_refused():
-    with pytest.raises(ValueError, match="kappa is 0.5: give 1 or more"):
+    with pytest.raises(ValueError, match=r"kappa is 0\.5: give 1 or more"):
         EntropyAdvantageConfig(kappa=0.5)
     with pytest.raises(ValueError, match="alpha is -1"):
         EntropyAdvantageConfig(alpha=-1)

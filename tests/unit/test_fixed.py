@@ -24,5 +24,5 @@ def test_loss_by_hand():
 
 @pytest.mark.parametrize("coef", [-0.1, float("nan"), float("inf")])
 def test_a_coefficient_that_is_no_number_from_0_is_refused(coef):
-    with pytest.raises(ValueError, match="coef is .*: give a number not below 0"):
+    with pytest.raises(ValueError, match=r"coef is .*: give a number not below 0"):
         FixedConfig(coef=coef)

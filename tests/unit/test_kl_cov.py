@@ -47,8 +47,8 @@ def test_coefficient_0_leaves_the_batch_alone():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match="ratio is 0.0"):
+    with pytest.raises(ValueError, match=r"ratio is 0\.0"):
         KLCovConfig(ratio=0.0)
-    with pytest.raises(ValueError, match="coef is -1.0"):
+    with pytest.raises(ValueError, match=r"coef is -1\.0"):
         KLCovConfig(coef=-1.0)
     assert "--aer.method kl_cov selects tokens" in KLCov.refusal({"actor.policy_loss_type": "gspo"})

@@ -1,0 +1,147 @@
+"""Peak memory and time of the language-model head: OpenRLHF's path without and with entropy, and the fused head.
+
+python benchmarks/head.py [--tokens 4096] [--vocab 151936] [--hidden 1024] [--dtype bf16] [--rounds 3] [--json]
+
+Each case is one forward and backward from hidden states to their gradient and the weight's, in a process of its own:
+
+    stock           float32 logits, log-probabilities by OpenRLHF's own function
+    stock_entropy   and entropy with gradient by OpenRLHF's own function
+    fused           log-probabilities and entropy by the fused head
+
+Extra memory is what comes on top of hidden states, weight and an imported torch: on a CPU the rise of the process's
+peak resident memory, on a GPU the allocator's peak. OpenRLHF's entropy runs eagerly here, as on the CPU platform; under
+torch.compile it keeps one float32 copy of the logits less. Seconds are the best of the rounds, rounds interleaved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+CASES = ("stock", "stock_entropy", "fused")
+MIB = 2**20
+
+
+def run_case(case: str, tokens: int, vocabulary: int, hidden_size: int, dtype_name: str, memory_mb: float) -> dict:
+    """One forward and backward; called in a fresh process."""
+    os.environ |= {"TORCHDYNAMO_DISABLE": "1", "DS_ACCELERATOR": "cpu"}
+    import torch
+
+    from aer_openrlhf.fused_head import fused_head
+    from aer_openrlhf.platforms import current_platform
+
+    current_platform().prepare_process()
+    from openrlhf.models.utils import compute_entropy, log_probs_from_logits
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype_name]
+    torch.manual_seed(0)
+    hidden = torch.randn(tokens, hidden_size, device=device).to(dtype).requires_grad_()
+    weight = (torch.randn(vocabulary, hidden_size, device=device) / hidden_size**0.5).to(dtype).requires_grad_()
+    labels = torch.randint(0, vocabulary, (tokens,), device=device)
+    upstream = torch.randn(tokens, device=device)
+
+    def loss() -> torch.Tensor:
+        if case == "fused":
+            log_probs, entropy = fused_head(hidden, weight, labels, memory_mb=memory_mb)
+            return (log_probs * upstream).sum() - 0.01 * entropy.sum()
+        logits = torch.nn.functional.linear(hidden, weight).to(torch.float32)
+        entropy = compute_entropy(logits).sum() if case == "stock_entropy" else 0.0
+        return (log_probs_from_logits(logits, labels) * upstream).sum() - 0.01 * entropy
+
+    before = _peak_mb(device)
+    started = time.perf_counter()
+    loss().backward()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - started
+    return {
+        "case": case,
+        "tokens": tokens,
+        "vocab": vocabulary,
+        "hidden": hidden_size,
+        "dtype": dtype_name,
+        "peak_extra_mb": round(_peak_mb(device) - before, 1),
+        "seconds": round(seconds, 3),
+        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    }
+
+
+def _peak_mb(device: str) -> float:
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / MIB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def measure(args: argparse.Namespace) -> list[dict]:
+    """The best time and the largest peak of every case over the rounds."""
+    results: dict[str, dict] = {}
+    for _ in range(args.rounds):
+        for case in CASES:
+            command = [sys.executable, __file__, "--case", case, *sys.argv[1:]]
+            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            figures = json.loads(output.splitlines()[-1])
+            best = results.setdefault(case, figures)
+            best["seconds"] = min(best["seconds"], figures["seconds"])
+            best["peak_extra_mb"] = max(best["peak_extra_mb"], figures["peak_extra_mb"])
+    return list(results.values())
+
+
+def projection(vocabulary: int, hidden_size: int, memory_mb: float) -> list[str]:
+    """GiB that each path adds for bf16, counted from the tensors alive at the peak of its backward, not measured.
+
+    Stock: logits in bf16 and float32, and the float32 gradient with its bf16 copy: 12 bytes a logit. With entropy, under
+    torch.compile: one float32 gradient more: 16. Fused: the tile. All: the weight's gradient.
+    """
+    lines = ["| tokens | stock, GiB | stock with entropy, GiB | fused, GiB |", "|---|---|---|---|"]
+    weight = 2 * vocabulary * hidden_size
+    for tokens in (16_384, 32_768, 65_536):
+        logits = tokens * vocabulary
+        counted = [12 * logits, 16 * logits, memory_mb * MIB + 4 * tokens * hidden_size]
+        lines.append(f"| {tokens:,} | " + " | ".join(f"{(part + weight) / 2**30:.1f}" for part in counted) + " |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=4096)
+    parser.add_argument("--vocab", type=int, default=151_936)
+    parser.add_argument("--hidden", type=int, default=1024)
+    parser.add_argument("--dtype", choices=["bf16", "fp32"], default="bf16")
+    parser.add_argument("--memory-mb", type=float, default=256, help="memory of the fused head's tile")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="one object a case instead of the tables")
+    parser.add_argument("--case", choices=CASES, help="measure one case in this process and print its object")
+    args = parser.parse_args()
+    if args.case:
+        print(json.dumps(run_case(args.case, args.tokens, args.vocab, args.hidden, args.dtype, args.memory_mb)))
+        return
+    results = measure(args)
+    if args.json:
+        for figures in results:
+            print(json.dumps(figures))
+        return
+    reference = results[CASES.index("stock_entropy")]
+    print(f"{args.tokens} tokens x {args.vocab} x {args.hidden}, {args.dtype}, {reference['device']}\n")
+    print(
+        "| case | extra memory, MB | of stock with entropy | seconds | of stock with entropy |\n|---|---|---|---|---|"
+    )
+    for figures in results:
+        memory, seconds = figures["peak_extra_mb"], figures["seconds"]
+        print(
+            f"| {figures['case']} | {memory:.0f} | {memory / reference['peak_extra_mb']:.3f} "
+            f"| {seconds:.2f} | {seconds / reference['seconds']:.3f} |"
+        )
+    print("\nProjection for a GPU, bf16, counted and not measured:\n")
+    print("\n".join(projection(args.vocab, args.hidden, args.memory_mb)))
+
+
+if __name__ == "__main__":
+    main()
