@@ -49,6 +49,40 @@ def append_metrics(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
         file.write(line.encode())
 
 
+def rewind(run_dir: Path, step: int) -> Path | None:
+    """Move what stands after checkpoint `step` (and torn lines) out of metrics.jsonl, to a file beside it.
+
+    A run that resumes at `step` writes those steps again. Returns the side file, or None where nothing had to move.
+    The side file is on disk before metrics.jsonl is replaced: a kill in between loses no line.
+    """
+    path = run_dir / METRICS_FILE
+    if not path.exists():
+        return None
+    lines = path.read_text(errors="replace").splitlines()
+    kept = [line for line in lines if _stands_by(line, step)]
+    moved = [line for line in lines if line and not _stands_by(line, step)]
+    if not moved:
+        return None
+    aside = path.with_name(f"metrics-rewound-{time.time_ns()}.jsonl")
+    aside.write_text("".join(f"{line}\n" for line in moved))
+    partial = path.with_name(f".{METRICS_FILE}")
+    partial.write_text("".join(f"{line}\n" for line in kept))
+    os.replace(partial, path)
+    print(
+        f"[aer-train] resumed after step {step}: {len(moved)} later lines of {path} are now in {aside.name}",
+        flush=True,
+    )
+    return aside
+
+
+def _stands_by(line: str, step: int) -> bool:
+    try:
+        row = json.loads(line)
+    except ValueError:  # torn by a kill
+        return False
+    return isinstance(row, dict) and row.get("step", step + 1) <= step
+
+
 def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from pathlib import Path
 
@@ -27,9 +28,49 @@ def check_paths(flat: argparse.Namespace) -> None:
         path = dataset.split("@")[0].strip()
         if (_is_path(path) or path.endswith(DATA_SUFFIXES)) and not os.path.exists(path):
             raise ValueError(f"--data.prompt_dataset {path}: there is no such file or folder")
+        if path.endswith(".jsonl"):
+            check_rows(Path(path), given["data.input_key"], given["data.label_key"], given["data.apply_chat_template"])
     reward = given["reward.remote_url"]
     if reward and reward.endswith(".py") and not Path(reward).is_file():
         raise ValueError(f"--reward.remote_url {reward}: there is no such file")
+
+
+def check_rows(path: Path, input_key: str, label_key: str | None, chat: bool) -> None:
+    """Raise ValueError, one line with file, line number and mend, for a row that OpenRLHF cannot train on.
+
+    chat: with --data.apply_chat_template a prompt may also be a list of messages.
+    """
+    rows = 0
+    with path.open(errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue  # `datasets` passes over empty lines too
+            rows += 1
+            fault = _row_fault(line, input_key, label_key, chat)
+            if fault:
+                raise ValueError(f"--data.prompt_dataset {path}, line {number}: {fault}")
+    if rows == 0:
+        raise ValueError(f"--data.prompt_dataset {path}: the file holds no row: give one JSON object a line")
+
+
+def _row_fault(line: str, input_key: str, label_key: str | None, chat: bool) -> str | None:
+    try:
+        row = json.loads(line)
+    except ValueError as error:
+        return f"not JSON ({error}): mend or remove the line"
+    if not isinstance(row, dict):
+        return 'not a JSON object: write {"' + input_key + '": "..."} or remove the line'
+    if input_key not in row:
+        return f"there is no key {input_key!r}: name the prompt's key with --data.input_key"
+    if label_key is not None and label_key not in row:
+        return f"there is no key {label_key!r}: name the answer's key with --data.label_key"
+    prompt = row[input_key]
+    allowed: tuple[type, ...] = (str, list) if chat else (str,)
+    if not isinstance(prompt, allowed):
+        return f"{input_key!r} is {type(prompt).__name__}, not a string: mend or remove the line"
+    if not prompt or (isinstance(prompt, str) and not prompt.strip()):
+        return f"{input_key!r} is empty: mend or remove the line"
+    return None
 
 
 def _is_path(name: str) -> bool:

@@ -83,6 +83,7 @@ class MethodTrainerMixin:
         super().restore_best_checkpoint_state(checkpoint_states)  # type: ignore[misc]
         if not self.args.ckpt.load_enable:
             return
+        runlog.rewind(Path(self.args.aer.run_dir), checkpoint_states.get("global_step", 0))
         sidecar = Path(self.args.actor.model_name_or_path) / SIDECAR_FILE
         if STATE_KEY in checkpoint_states:
             self.method.load_state_dict(checkpoint_states[STATE_KEY])
