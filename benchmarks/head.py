@@ -9,8 +9,8 @@ Each case is one forward and backward from hidden states to their gradient and t
     fused           log-probabilities and entropy by the fused head
 
 Extra memory is what comes on top of hidden states, weight and an imported torch: on a CPU the rise of the process's
-peak resident memory, on a GPU the allocator's peak. OpenRLHF's entropy runs eagerly here, as on the CPU platform; under
-torch.compile it keeps one float32 copy of the logits less. Seconds are the best of the rounds, rounds interleaved.
+peak resident memory, on a GPU the allocator's peak. OpenRLHF's entropy runs eagerly here, as on the CPU platform;
+under torch.compile it keeps one float32 copy of the logits less. Seconds are the best of the rounds, interleaved.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def measure(args: argparse.Namespace) -> list[dict]:
 def projection(vocabulary: int, hidden_size: int, memory_mb: float) -> list[str]:
     """GiB that each path adds for bf16, counted from the tensors alive at the peak of its backward, not measured.
 
-    Stock: logits in bf16 and float32, and the float32 gradient with its bf16 copy: 12 bytes a logit. With entropy, under
-    torch.compile: one float32 gradient more: 16. Fused: the tile. All: the weight's gradient.
+    Stock: logits in bf16 and float32, and the float32 gradient with its bf16 copy: 12 bytes a logit. With entropy,
+    under torch.compile: one float32 gradient more: 16. Fused: the tile. All: the weight's gradient.
     """
     lines = ["| tokens | stock, GiB | stock with entropy, GiB | fused, GiB |", "|---|---|---|---|"]
     weight = 2 * vocabulary * hidden_size

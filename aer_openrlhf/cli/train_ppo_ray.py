@@ -105,10 +105,11 @@ def _install_classes(args: SimpleNamespace) -> None:
         return
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
-    from ..integration import policy_actor, trainer
+    from ..integration import policy_actor, reference_actor, trainer
 
     openrlhf_cli: Any = sys.modules["__main__"]
     openrlhf_cli.PolicyModelActor = policy_actor.PolicyModelActor
+    openrlhf_cli.ReferenceModelActor = reference_actor.ReferenceModelActor
     ppo_trainer.PPOTrainer = trainer.PPOTrainer
     ppo_trainer_async.PPOTrainerAsync = trainer.PPOTrainerAsync
 

@@ -35,11 +35,12 @@ def check_version() -> None:
 
 def check_hook_points() -> None:
     """Raise RuntimeError naming every hook point that the installed OpenRLHF lacks. Imports its trainer modules."""
-    from openrlhf.models import PolicyLoss
+    from openrlhf.models import Actor, PolicyLoss
+    from openrlhf.models.utils import compute_entropy, log_probs_from_logits
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
     from openrlhf.trainer.ppo_utils.experience import Experience
     from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
-    from openrlhf.trainer.ray import ppo_actor, vllm_engine
+    from openrlhf.trainer.ray import launcher, ppo_actor, vllm_engine
 
     trainer = ppo_trainer.BasePPOTrainer
     expected: list[tuple[Callable[..., Any], set[str]]] = [
@@ -50,6 +51,10 @@ def check_hook_points() -> None:
             PolicyLoss.forward,
             {"log_probs", "old_log_probs", "advantages", "action_mask", "dp_size", "batch_num_tokens"},
         ),
+        (Actor.forward, {"sequences", "action_mask", "attention_mask", "return_entropy"}),
+        (compute_entropy, {"logits"}),
+        (log_probs_from_logits, {"logits", "labels"}),
+        (raw_class(launcher.ReferenceModelActor).init_model_from_pretrained, {"strategy"}),
         (RemoteExperienceMaker.compute_advantages_and_returns, {"experiences"}),
         (trainer.train_step, {"rollout_samples", "global_step"}),
         (trainer.save_logs_and_checkpoints, {"global_step", "logs_dict", "client_states"}),

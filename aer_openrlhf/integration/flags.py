@@ -42,12 +42,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="folder for metrics.jsonl and run_config.json (default: --ckpt.output_dir)",
     )
+    _add_fused_head(group)
     for name, method in registry.METHODS.items():
         if name != registry.DEFAULT:
             group = parser.add_argument_group(f"AER: --aer.method {name}")
         hints = typing.get_type_hints(method.config_class)
         for entry in _settings(method):
             _add_setting(group, f"--{flag_name(name, entry.name)}", entry, hints[entry.name])
+
+
+def _add_fused_head(group: Any) -> None:
+    group.add_argument(
+        f"--{PREFIX}.fused_head",
+        choices=["on", "off"],
+        default="off",
+        help="on: compute log-probabilities and entropy from hidden states in tiles of the vocabulary, without ever "
+        "holding the logits; where the model does not allow it, a line says why (default: off)",
+    )
+    group.add_argument(
+        f"--{PREFIX}.fused_head_mb",
+        type=float,
+        default=256.0,
+        help="memory of one tile of the fused head [MiB, default 256]",
+    )
 
 
 def _settings(method: type[EntropyMethod]) -> tuple[Field[Any], ...]:
@@ -106,6 +123,10 @@ def check_arguments(flat: argparse.Namespace) -> None:
     given = vars(flat)
     if not given[f"{PREFIX}.enable"]:
         return
+    if not given[f"{PREFIX}.fused_head_mb"] > 0:
+        raise ValueError(
+            f"--{PREFIX}.fused_head_mb is {given[f'{PREFIX}.fused_head_mb']}: give MiB above 0, such as 256"
+        )
     name = given[f"{PREFIX}.method"]
     try:
         method_config(given)

@@ -17,7 +17,7 @@ from openrlhf.trainer.ray import ppo_actor
 from torch import Tensor
 
 from ..methods.base import EntropyMethod, LossInputs
-from . import lora_sync
+from . import fused_head, lora_sync
 from .compat import raw_class
 from .flags import build_method
 
@@ -152,6 +152,7 @@ class PolicyModelActorImpl(raw_class(ppo_actor.PolicyModelActor)):  # type: igno
     def init_model_from_pretrained(self, strategy: Any, *args: Any, **kwargs: Any) -> None:
         super().init_model_from_pretrained(strategy, *args, **kwargs)
         self.entropy_hooks = EntropyHooks(self.trainer, build_method(strategy.args))
+        fused_head.attach(self.actor, strategy.args, self.entropy_hooks.method)
 
     def pop_rollout_entropy(self) -> list[tuple[Tensor, Tensor | None]]:
         """See `EntropyHooks.pop_rollout_entropy`."""

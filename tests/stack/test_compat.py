@@ -34,10 +34,11 @@ def test_an_unsupported_version_is_refused(monkeypatch, version):
 
 def test_every_raw_method_with_zero_argument_super_is_overridden():
     """Ray pickles inherited raw methods by value, which breaks their zero-argument super()."""
-    from aer_openrlhf.integration import policy_actor, rollout_engine, trainer
+    from aer_openrlhf.integration import policy_actor, reference_actor, rollout_engine, trainer
 
     ours = [
         policy_actor.PolicyModelActorImpl,
+        reference_actor.ReferenceModelActorImpl,
         rollout_engine.RolloutRayActorImpl,
         trainer.PPOTrainerImpl,
         trainer.TrainingActorImpl,
