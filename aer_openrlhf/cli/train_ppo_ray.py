@@ -17,6 +17,7 @@ from typing import Any
 from .. import runlog
 from ..integration import compat, flags, preflight
 from ..platforms import current_platform
+from . import dry_run
 
 OPENRLHF_CLI = "openrlhf.cli.train_ppo_ray"
 PROGRAM = "aer-train"
@@ -55,6 +56,7 @@ def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
         if UPSTREAM_MARK not in parser._option_string_actions:
             return stock(parser, *args, **kwargs)
         parser.prog = PROGRAM  # runpy has made it the name of OpenRLHF's file
+        parser.add_argument("--dry-run", action="store_true", help="check and describe the run, start nothing")
         flags.add_arguments(parser)
         namespace = stock(parser, *args, **kwargs)
         runlog.hide_secrets(namespace)
@@ -75,6 +77,9 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
         platform = current_platform()
         try:
             platform.configure(args)
+            if args.dry_run:
+                print("\n".join(dry_run.describe(args)))
+                return
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         run_dir = Path(args.aer.run_dir or args.ckpt.output_dir).absolute()
