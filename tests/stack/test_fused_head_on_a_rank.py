@@ -32,7 +32,10 @@ def test_training_is_that_of_the_stock_head(run_each, run_ranks, model_dir):
     )
     assert_alike(fused, stock, start)
     assert_alike(fused_packed, stock_packed, start)
-    assert not torch.equal(moved(fused, start), moved(stock, start))  # it was another way of computing
+    # it was another way of computing, although float32 differences of 1e-7 may vanish in bf16 weights
+    assert any(
+        not torch.equal(ours[0], theirs[0]) for ours, theirs in zip(fused["entropy"], stock["entropy"], strict=True)
+    )
     two = run_ranks(2, model_dir, "aer:mixed", *ON, "--ds.zero_stage", "3")
     cosine = torch.nn.functional.cosine_similarity(moved(two[0], start), moved(fused, start), dim=0)
     assert float(cosine) > 0.99
