@@ -1,0 +1,44 @@
+# shellcheck shell=bash
+# What every launch script shares: early checks, submission to Ray, and the evaluation command at the end. Sourced.
+PYTHON=${PYTHON:-python3}
+RAY_DASHBOARD=${RAY_DASHBOARD:-http://127.0.0.1:8265}
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+REWARD=${REWARD:-$ROOT/aer_openrlhf/rewards/math.py}
+
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 2
+}
+
+require_path() { # NAME VALUE: a local path must be there; a hub id is left to the hub
+    [[ $2 != [/.~]* && $2 != *.jsonl || -e $2 ]] || die "$1=$2: there is no such file or folder"
+}
+
+require_gpus() { # GPUs of this machine; the nodes of a cluster are Ray's to count
+    [[ -z ${DRY_RUN:-} && -z ${CLUSTER:-} ]] || return 0
+    command -v nvidia-smi >/dev/null || die "needs $1 GPUs, and finds no nvidia-smi (DRY_RUN=1 checks the flags only)"
+    local found
+    found=$(nvidia-smi --list-gpus | wc -l)
+    ((found >= $1)) || die "needs $1 GPUs, this machine has $found"
+}
+
+launch() { # aer-train with these flags as a Ray job; ray job submit ends with the job's exit code
+    if [[ -n ${DRY_RUN:-} ]]; then
+        "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@" --dry-run
+        return
+    fi
+    ray job submit --address "$RAY_DASHBOARD" -- "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@"
+    printf 'Evaluate the result:\n  aer-eval run --suite aer_math --model %q --template %q --n 64 --max-tokens %q --out %q\n' \
+        "$SAVE" "${EVAL_TEMPLATE:-chat}" "${MAX_NEW_TOKENS:-3072}" "$SAVE/eval"
+}
+
+# The same command resumes: it loads the newest checkpoint, and starts anew where there is none.
+CKPT_ARGS=(
+    --ckpt.output_dir "${SAVE:?}"
+    --ckpt.path "$SAVE/checkpoints"
+    --ckpt.load_enable
+    --ckpt.save_steps "${SAVE_STEPS:-20}"
+    --ckpt.save_hf
+    --ckpt.max_num 3
+    --logger.tensorboard_dir "$SAVE/tensorboard"
+)

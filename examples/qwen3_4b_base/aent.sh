@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Qwen3-4B-Base with aent: common.sh says what it needs.
+set -euo pipefail
+# shellcheck source=examples/qwen3_4b_base/common.sh
+source "$(dirname "$0")/common.sh" --aer.method aent "$@"
