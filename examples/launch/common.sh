@@ -33,6 +33,7 @@ launch() { # aer-train with these flags as a Ray job; ray job submit ends with t
 }
 
 # The same command resumes: it loads the newest checkpoint, and starts anew where there is none.
+# shellcheck disable=SC2034 # used by the scripts that source this
 CKPT_ARGS=(
     --ckpt.output_dir "${SAVE:?}"
     --ckpt.path "$SAVE/checkpoints"

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# A further node of a Ray cluster made by hand: waits for the head, then joins; it stays in the foreground.
+#
+#   RAY_HEAD=10.0.0.1:6379 GPUS=8 examples/launch/node_worker.sh
+set -euo pipefail
+: "${RAY_HEAD:?the address of the head, host:port}"
+limit=$((SECONDS + ${RAY_WAIT_S:-300}))
+until ray health-check --address "$RAY_HEAD" 2>/dev/null; do
+    ((SECONDS < limit)) || { echo "node_worker: no Ray head at RAY_HEAD=$RAY_HEAD" >&2 && exit 1; }
+    sleep 5
+done
+exec ray start --address "$RAY_HEAD" --num-gpus "${GPUS:-8}" --disable-usage-stats --block
