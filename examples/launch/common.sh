@@ -27,7 +27,8 @@ launch() { # aer-train with these flags as a Ray job; ray job submit ends with t
         "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@" --dry-run
         return
     fi
-    ray job submit --address "$RAY_DASHBOARD" -- "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@"
+    # Inside a job RAY_ADDRESS names the cluster itself, and would win over the address of the job server.
+    env -u RAY_ADDRESS ray job submit --address "$RAY_DASHBOARD" -- "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@"
     printf 'Evaluate the result:\n  aer-eval run --suite aer_math --model %q --template %q --n 64 --max-tokens %q --out %q\n' \
         "$SAVE" "${EVAL_TEMPLATE:-chat}" "${MAX_NEW_TOKENS:-3072}" "$SAVE/eval"
 }
