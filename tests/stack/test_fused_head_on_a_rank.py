@@ -20,7 +20,7 @@ def assert_alike(fused, stock, start):
     assert float(cosine) > 0.99
 
 
-def test_training_is_that_of_the_stock_head(run_each, run_ranks, model_dir):
+def test_training_is_that_of_the_stock_head(run_each, model_dir):
     packed = ("--train.dynamic_batch_enable", "--train.max_tokens_per_gpu", "64")
     still = ("--actor.adam.lr", "0")
     start, stock, fused, stock_packed, fused_packed = run_each(
@@ -36,6 +36,3 @@ def test_training_is_that_of_the_stock_head(run_each, run_ranks, model_dir):
     assert any(
         not torch.equal(ours[0], theirs[0]) for ours, theirs in zip(fused["entropy"], stock["entropy"], strict=True)
     )
-    two = run_ranks(2, model_dir, "aer:mixed", *ON, "--ds.zero_stage", "3")
-    cosine = torch.nn.functional.cosine_similarity(moved(two[0], start), moved(fused, start), dim=0)
-    assert float(cosine) > 0.99
