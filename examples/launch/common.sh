@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# What every launch script shares: early checks, submission to Ray, and the evaluation command at the end. Sourced.
+# What every launch script shares: early checks, the data, submission to Ray, and the evaluation command at the end.
+# Sourced with MODEL, DATA, SAVE, GPUS and MAX_NEW_TOKENS set.
 PYTHON=${PYTHON:-python3}
 RAY_DASHBOARD=${RAY_DASHBOARD:-http://127.0.0.1:8265}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -44,3 +45,18 @@ CKPT_ARGS=(
     --ckpt.max_num 3
     --logger.tensorboard_dir "$SAVE/tensorboard"
 )
+# shellcheck disable=SC2034
+DATA_ARGS=(
+    --actor.model_name_or_path "${MODEL:?}"
+    --data.prompt_dataset "${DATA:?}"
+    --data.input_key prompt
+    --data.label_key label
+    --data.max_len $((${MAX_NEW_TOKENS:?} + 1024))
+    --data.apply_chat_template
+    --reward.remote_url "$REWARD"
+    --reward.stop_properly_penalty_coef 0
+)
+
+require_path MODEL "$MODEL"
+require_path DATA "$DATA"
+require_gpus "${GPUS:?}"

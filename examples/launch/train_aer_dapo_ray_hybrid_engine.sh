@@ -5,71 +5,11 @@
 #   MODEL=... DATA=... SAVE=... examples/launch/train_aer_dapo_ray_hybrid_engine.sh
 # MODEL, DATA and SAVE come from the environment; DRY_RUN=1 checks the flags and starts nothing. Run it again to resume.
 set -euo pipefail
-MODEL=${MODEL:-Qwen/Qwen3-4B-Base}
-DATA=${DATA:-data/train.jsonl} # lines with "prompt" and "label": aer-data prompts
-SAVE=${SAVE:-runs/train_aer_dapo_ray_hybrid_engine}
-GPUS=${GPUS:-8}
-NODES=${NODES:-1}
-MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-3072}
-# shellcheck source=examples/launch/common.sh
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-require_path MODEL "$MODEL"
-require_path DATA "$DATA"
-require_gpus "$GPUS"
-
-DATA_ARGS=(
-    --actor.model_name_or_path "$MODEL"
-    --data.prompt_dataset "$DATA"
-    --data.input_key prompt
-    --data.label_key label
-    --data.max_len $((MAX_NEW_TOKENS + 1024))
-    --data.apply_chat_template
-    --reward.remote_url "$REWARD"
-    --reward.stop_properly_penalty_coef 0
-)
-ROLLOUT_ARGS=(
-    --rollout.batch_size 128
-    --rollout.n_samples_per_prompt 8
-    --rollout.max_new_tokens "$MAX_NEW_TOKENS"
-    --rollout.temperature 1.0
-    --rollout.micro_batch_size 8
-)
-ENGINE_ARGS=(
-    --actor.num_nodes "$NODES"
-    --actor.num_gpus_per_node "$GPUS"
-    --vllm.num_engines $((NODES * GPUS))
-    --vllm.tensor_parallel_size 1
-    --vllm.gpu_memory_utilization 0.6
-    --vllm.enable_sleep
-    --vllm.sync_backend nccl
-    --ds.enable_sleep
-    --ds.zero_stage 3
-    --train.colocate_all
-)
-OPTIMIZER_ARGS=(
-    --train.batch_size 1024
-    --train.micro_batch_size 1
-    --train.dynamic_batch_enable
-    --train.max_tokens_per_gpu 16384
-    --ds.packing_samples
-    --actor.adam.lr 1e-6
-    --actor.lr_scheduler constant
-    --actor.gradient_checkpointing_enable
-    --algo.advantage.estimator group_norm
-    --algo.kl.init_coef 0
-    --actor.eps_clip_low_high 0.2 0.28
-    --algo.dynamic_filtering_enable
-    --algo.dynamic_filtering_range 0 1
-    --reward.overlong_buffer_len 512
-    --reward.overlong_penalty_factor 1
-)
-AER_ARGS=(
-    --aer.enable
-    --aer.rho 0.5
-    --aer.tau 0.4
-    --aer.eta 1e-3
-    --aer.alpha_max 0.01
-)
-
-launch "${CKPT_ARGS[@]}" "${DATA_ARGS[@]}" "${ROLLOUT_ARGS[@]}" "${ENGINE_ARGS[@]}" "${OPTIMIZER_ARGS[@]}" \
-    "${AER_ARGS[@]}" "$@"
+export SAVE=${SAVE:-runs/train_aer_dapo_ray_hybrid_engine}
+exec "$(dirname "${BASH_SOURCE[0]}")/train_aer_grpo_ray_hybrid_engine.sh" \
+    --actor.eps_clip_low_high 0.2 0.28 \
+    --algo.dynamic_filtering_enable \
+    --algo.dynamic_filtering_range 0 1 \
+    --reward.overlong_buffer_len 512 \
+    --reward.overlong_penalty_factor 1 \
+    "$@"

@@ -13,20 +13,7 @@ NODES=${NODES:-1}
 MAX_NEW_TOKENS=${MAX_NEW_TOKENS:-3072}
 # shellcheck source=examples/launch/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-require_path MODEL "$MODEL"
-require_path DATA "$DATA"
-require_gpus "$GPUS"
 
-DATA_ARGS=(
-    --actor.model_name_or_path "$MODEL"
-    --data.prompt_dataset "$DATA"
-    --data.input_key prompt
-    --data.label_key label
-    --data.max_len $((MAX_NEW_TOKENS + 1024))
-    --data.apply_chat_template
-    --reward.remote_url "$REWARD"
-    --reward.stop_properly_penalty_coef 0
-)
 ROLLOUT_ARGS=(
     --rollout.batch_size 32
     --rollout.n_samples_per_prompt 8
