@@ -10,7 +10,6 @@ import importlib.util
 import json
 import math
 import shutil
-from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,10 +23,11 @@ def describe(args: SimpleNamespace) -> list[str]:
     """The lines that a dry run prints. Raises ValueError, naming the flag and the mend, for what cannot be loaded."""
     tokenizer, weights = _load_model(args.actor.model_name_or_path)
     lines = [f"method       {args.aer.method if args.aer.enable else 'none (OpenRLHF as it is)'}"]
-    lines += _steps(args)
+    rows = _rows(args)
+    lines += _steps(args, rows)
     lines += _memory(args, weights)
-    lines += _prompts(args, tokenizer)
-    lines += _reward(args)
+    lines += _prompts(args, rows or [], tokenizer)
+    lines += _reward(args, rows or [])
     return lines
 
 
@@ -47,11 +47,10 @@ def _load_model(name: str) -> tuple[Any, int]:
     return tokenizer, sum(weight.numel() for weight in model.parameters())
 
 
-def _steps(args: SimpleNamespace) -> list[str]:
-    rows = _number_of_rows(args.data.prompt_dataset)
+def _steps(args: SimpleNamespace, rows: list[dict] | None) -> list[str]:
     if rows is None:
         return ["steps        not known: the dataset is not a local .jsonl file"]
-    prompts = min(rows, args.data.max_samples or rows) * args.train.num_episodes
+    prompts = min(len(rows), args.data.max_samples or len(rows)) * args.train.num_episodes
     rollouts = prompts // args.rollout.batch_size
     updates = args.rollout.batch_size * args.rollout.n_samples_per_prompt // args.train.batch_size
     optimizer_steps = rollouts * updates * args.train.max_epochs
@@ -60,12 +59,13 @@ def _steps(args: SimpleNamespace) -> list[str]:
     ]
 
 
-def _number_of_rows(dataset: str) -> int | None:
-    path = Path(dataset)
+def _rows(args: SimpleNamespace) -> list[dict] | None:
+    """The rows of a local .jsonl dataset, which the checks before have read well; None for any other."""
+    path = Path(args.data.prompt_dataset)
     if path.suffix != ".jsonl" or not path.is_file():
         return None
     with path.open() as file:
-        return sum(1 for line in file if line.strip())
+        return [json.loads(line) for line in file if line.strip()]
 
 
 def _memory(args: SimpleNamespace, weights: int) -> list[str]:
@@ -94,17 +94,9 @@ def _memory(args: SimpleNamespace, weights: int) -> list[str]:
     return lines
 
 
-def _first_rows(args: SimpleNamespace) -> list[dict]:
-    path = Path(args.data.prompt_dataset)
-    if _number_of_rows(args.data.prompt_dataset) is None:
-        return []
-    with path.open() as file:
-        return [json.loads(line) for line in islice((line for line in file if line.strip()), SHOWN_PROMPTS)]
-
-
-def _prompts(args: SimpleNamespace, tokenizer: Any) -> list[str]:
+def _prompts(args: SimpleNamespace, rows: list[dict], tokenizer: Any) -> list[str]:
     lines = []
-    for row in _first_rows(args):
+    for row in rows[:SHOWN_PROMPTS]:
         text = row[args.data.input_key]
         if args.data.apply_chat_template:
             messages = [{"role": "user", "content": text}] if isinstance(text, str) else text
@@ -122,9 +114,8 @@ def _prompts(args: SimpleNamespace, tokenizer: Any) -> list[str]:
     return lines
 
 
-def _reward(args: SimpleNamespace) -> list[str]:
+def _reward(args: SimpleNamespace, rows: list[dict]) -> list[str]:
     """What the reward file gives for the first label in a box, and for an empty response."""
-    rows = _first_rows(args)
     urls = args.reward.remote_url or [""]  # OpenRLHF has made a list of it
     url = urls if isinstance(urls, str) else urls[0]
     if not rows or not url.endswith(".py") or not args.data.label_key:
