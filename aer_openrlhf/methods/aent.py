@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus
-from .settings import require, require_not_negative, setting
+from .settings import require, require_coef_in_box, require_not_negative, setting
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,11 @@ class AEntConfig:
 
     def __post_init__(self) -> None:
         require(0 <= self.clamp < 1, "clamp", self.clamp, "a share of the vocabulary in [0, 1), for example 0.4")
-        names = ("entropy_low", "entropy_high", "lr", "coef_init", "coef_min", "coef_max", "warmup_steps")
+        names = ("entropy_low", "entropy_high", "lr", "warmup_steps")
         require_not_negative(self, *names)
         band = self.entropy_low <= self.entropy_high
         require(band, "entropy_low", self.entropy_low, f"at most entropy_high ({self.entropy_high})")
-        inside = self.coef_min <= self.coef_init <= self.coef_max
-        require(
-            inside,
-            "coef_init",
-            self.coef_init,
-            f"a number from coef_min ({self.coef_min}) to coef_max ({self.coef_max})",
-        )
+        require_coef_in_box(self)
 
 
 def clamped_entropy(logits: Tensor, clamp: float) -> Tensor:

@@ -12,15 +12,13 @@ in each micro-batch; candidates may be among those that the PPO clip has silence
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan
-from .covariance import batch_covariance, refuse_gspo, token_covariance
+from .base import LossInputs, RolloutBatch, StepPlan
+from .covariance import CovarianceMethod, batch_covariance, token_covariance
 from .settings import require, setting
 
 
@@ -37,17 +35,11 @@ class ClipCovConfig:
         require(self.cov_low < self.cov_high, "cov_low", self.cov_low, f"a number below cov_high ({self.cov_high})")
 
 
-class ClipCov(EntropyMethod):
+class ClipCov(CovarianceMethod):
     """Drops tokens from the policy gradient by covariance."""
 
     name = "clip_cov"
     config_class = ClipCovConfig
-    has_entropy_term = False
-    needs_entropy = False
-
-    @classmethod
-    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
-        return refuse_gspo(cls.name, flags)
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         covariance, means = batch_covariance(batch)

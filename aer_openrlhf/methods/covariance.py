@@ -15,9 +15,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .base import LossInputs, RolloutBatch
+from .base import EntropyMethod, LossInputs, RolloutBatch
 
-GSPO = "actor.policy_loss_type"
+POLICY_LOSS_TYPE = "actor.policy_loss_type"
 
 
 def batch_covariance(batch: RolloutBatch) -> tuple[Tensor, dict[str, float]]:
@@ -34,8 +34,16 @@ def token_covariance(inputs: LossInputs) -> Tensor:
     return (inputs.advantages - inputs.shared["advantage_mean"]) * centred
 
 
-def refuse_gspo(name: str, flags: Mapping[str, Any]) -> str | None:
-    """A selection of tokens means nothing where the ratio is one of whole responses."""
-    if flags.get(GSPO) == "gspo":
-        return f"--aer.method {name} selects tokens, gspo has one ratio a response: give --{GSPO} ppo"
-    return None
+class CovarianceMethod(EntropyMethod):
+    """A method that chooses single tokens by covariance; it reads no entropy."""
+
+    has_entropy_term = False
+    needs_entropy = False
+
+    @classmethod
+    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
+        if flags.get(POLICY_LOSS_TYPE) == "gspo":
+            return (
+                f"--aer.method {cls.name} selects tokens, gspo has one ratio a response: give --{POLICY_LOSS_TYPE} ppo"
+            )
+        return None

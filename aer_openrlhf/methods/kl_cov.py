@@ -11,15 +11,13 @@ threshold that the highest share lies above is that of the rollout batch, theirs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan
-from .covariance import batch_covariance, refuse_gspo, token_covariance
+from .base import LossInputs, RolloutBatch, StepPlan
+from .covariance import CovarianceMethod, batch_covariance, token_covariance
 from .settings import require, require_not_negative, setting
 
 
@@ -35,17 +33,11 @@ class KLCovConfig:
         require_not_negative(self, "coef")
 
 
-class KLCov(EntropyMethod):
+class KLCov(CovarianceMethod):
     """Penalises the drift of the tokens through which entropy falls."""
 
     name = "kl_cov"
     config_class = KLCovConfig
-    has_entropy_term = False
-    needs_entropy = False
-
-    @classmethod
-    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
-        return refuse_gspo(cls.name, flags)
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         covariance, means = batch_covariance(batch)

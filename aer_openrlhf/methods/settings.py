@@ -23,3 +23,11 @@ def require_not_negative(config: Any, *names: str) -> None:
     for name in names:
         value = getattr(config, name)
         require(0 <= value < math.inf, name, value, "a number not below 0")
+
+
+def require_coef_in_box(config: Any) -> None:
+    """Raise ValueError unless `coef_init` lies from `coef_min` to `coef_max`, all of them finite and not below 0."""
+    require_not_negative(config, "coef_init", "coef_min", "coef_max")
+    inside = config.coef_min <= config.coef_init <= config.coef_max
+    wanted = f"a number from coef_min ({config.coef_min}) to coef_max ({config.coef_max})"
+    require(inside, "coef_init", config.coef_init, wanted)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus
-from .settings import require, require_not_negative, setting
+from .settings import require_coef_in_box, require_not_negative, setting
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,8 @@ class SkyworkConfig:
     coef_max: float = setting(0.005, "coefficient", "upper bound of the coefficient")
 
     def __post_init__(self) -> None:
-        require_not_negative(self, "target_entropy", "delta", "coef_init", "coef_min", "coef_max")
-        inside = self.coef_min <= self.coef_init <= self.coef_max
-        require(
-            inside,
-            "coef_init",
-            self.coef_init,
-            f"a number from coef_min ({self.coef_min}) to coef_max ({self.coef_max})",
-        )
+        require_not_negative(self, "target_entropy", "delta")
+        require_coef_in_box(self)
 
 
 class Skywork(EntropyMethod):
