@@ -40,6 +40,7 @@ words() { # of an exec form, ["a", "b"]; its words must be plain
 mount_host() {
     mount -t proc proc "$ROOT/proc"
     mount --rbind /dev "$ROOT/dev"
+    mount --rbind -o ro /sys "$ROOT/sys" # lscpu, which vLLM asks for the cores, reads it
     mount -t tmpfs -o size=2g,mode=1777 tmpfs "$ROOT/dev/shm" # as docker run --shm-size 2g
     cp /etc/resolv.conf /etc/hosts "$ROOT/etc/"
     local pair from to

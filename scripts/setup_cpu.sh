@@ -39,6 +39,8 @@ find_python() {
 
 check_machine() {
     [[ "$(uname -sm)" == "Linux x86_64" ]] || die "the CPU stack is built for Linux x86_64, this is $(uname -sm)"
+    "$python" -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null ||
+        die "vLLM needs libnuma.so.1 (Debian, Ubuntu: apt install libnuma1)"
     local free there
     free=$(df --output=avail -m . | tail -n 1)
     there=$(du -sm .venv | cut -f 1)
