@@ -36,6 +36,8 @@ class Prompt:
 
     text: str | None = None
     messages: tuple[Mapping[str, str], ...] | None = None
+    special_tokens: bool = True
+    """Whether the tokenizer adds its usual special tokens to a text; False where it has them written out."""
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.messages is None):

@@ -35,7 +35,7 @@ class Training:
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def start(self) -> Training:
-        environment = os.environ | {MARK: self.mark, "PYTHONPATH": str(REPOSITORY)}
+        environment = os.environ | {MARK: self.mark, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'eval'}"}
         environment.pop("RAY_ADDRESS", None)
         self.log = (self.run_dir.parent / f"{self.run_dir.name}-{self.mark[:6]}.log").open("w+")
         self.process = subprocess.Popen(

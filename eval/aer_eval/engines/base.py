@@ -189,13 +189,13 @@ def _file_digest(path: Path) -> bytes:
 
 
 def render(tokenizer: Any, prompt: Prompt) -> list[int]:
-    """Token ids of a prompt: chat messages through the model's own template, text with its usual special tokens.
+    """Token ids of a prompt: chat messages through the model's own template, text as the tokenizer takes it.
 
     Raises:
         UserError: messages, and the tokenizer has no chat template.
     """
     if prompt.messages is None:
-        return list(tokenizer(prompt.text).input_ids)
+        return list(tokenizer(prompt.text, add_special_tokens=prompt.special_tokens).input_ids)
     if not tokenizer.chat_template:
         raise UserError("--template chat: the model has no chat template; use --template plain or qwen-boxed")
     text = tokenizer.apply_chat_template(list(prompt.messages), tokenize=False, add_generation_prompt=True)

@@ -142,11 +142,13 @@ class OpenAIEngine(AsyncEngine):
         if params.stop:
             options["stop"] = list(params.stop)
         # Not in OpenAI's API; servers that have them take them, the others refuse or ignore them: sent only if set.
-        extra = {name: value for name in ("top_k", "min_p") if (value := getattr(params, name))}
+        extra: dict[str, Any] = {name: value for name in ("top_k", "min_p") if (value := getattr(params, name))}
         if unit.prompt.messages is not None:
             return await server.chat.completions.create(
                 messages=list(unit.prompt.messages), logprobs=True, extra_body=extra, **options
             )
+        if not unit.prompt.special_tokens:
+            extra["add_special_tokens"] = False
         return await server.completions.create(prompt=unit.prompt.text, logprobs=0, extra_body=extra, **options)
 
     def close(self) -> None:

@@ -144,5 +144,5 @@ def _to_row(unit: Unit) -> dict[str, Any]:
 def _from_row(row: dict[str, Any]) -> Unit:
     fields = json.loads(row["unit"])
     messages = fields["prompt"]["messages"]
-    prompt = Prompt(text=fields["prompt"]["text"], messages=messages and tuple(messages))
+    prompt = Prompt(**{**fields["prompt"], "messages": messages and tuple(messages)})
     return Unit(**{**fields, "prompt": prompt})

@@ -150,7 +150,7 @@ def _build(definition: SuiteDefinition, rows: Iterable[Row], origin: str) -> Sui
     if not rows:
         raise UserError(f"{origin}: no rows; give the file or the split with the problems")
     texts = [_field_text(row, definition.problem_field, PROBLEM_FIELDS)[0] for row in rows]
-    ids = _content_ids(texts) if definition.id_field is None else _row_ids(rows, definition.id_field)
+    ids = content_ids(texts) if definition.id_field is None else _row_ids(rows, definition.id_field)
     problems = tuple(
         Problem(
             id=name,
@@ -202,7 +202,7 @@ def _names(row: Row) -> str:
     return ", ".join(map(str, row.fields)) or "no field at all"
 
 
-def _content_ids(texts: Sequence[str]) -> Iterator[str]:
+def content_ids(texts: Sequence[str]) -> Iterator[str]:
     """Twelve digits of a hash of each text; a text that comes again gets ``-2``, ``-3`` behind them."""
     seen: Counter[str] = Counter()
     for text in texts:

@@ -27,6 +27,8 @@ class Template:
     """Goes up with every change of the wording."""
     text: str | None = None
     messages: tuple[Mapping[str, str], ...] | None = None
+    special_tokens: bool = True
+    """See ``Prompt.special_tokens``."""
 
     def __post_init__(self) -> None:
         if (self.text is None) == (self.messages is None):
@@ -85,7 +87,7 @@ def find_template(choice: str) -> Template:
 def render(template: Template, problem: Problem) -> Prompt:
     """What the model gets for a problem."""
     if template.text is not None:
-        return Prompt(text=template.text.replace(PLACE, problem.problem))
+        return Prompt(text=template.text.replace(PLACE, problem.problem), special_tokens=template.special_tokens)
     assert template.messages is not None
     return Prompt(
         messages=tuple(

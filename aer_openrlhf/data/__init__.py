@@ -1,0 +1,1 @@
+"""Data for `aer-train`: what `aer-data` makes, and prompts rendered as training renders them."""
