@@ -10,6 +10,7 @@ trained it: what is reported is what anyone who loads the folder gets.
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,14 @@ def sample(
 
 
 def measure(
-    model: Any, tokenizer: Any, task: Task, problems: list[Problem], num_samples: int, temperature: float, seed: int
+    model: Any,
+    tokenizer: Any,
+    task: Task,
+    problems: list[Problem],
+    num_samples: int,
+    temperature: float,
+    seed: int,
+    ks: Sequence[int] = KS,
 ) -> dict[str, Any]:
     """Sample the problems and return pass@k for the k that fit, distinct right answers per prompt, entropy (nats)."""
     prompt_ids = torch.tensor(tokenizer([problem.prompt for problem in problems]).input_ids)
@@ -86,24 +94,34 @@ def measure(
         "num_samples": num_samples,
         "temperature": temperature,
         "seed": seed,
-        "pass_at_k": {str(k): float(pass_at_k_table(num_samples, k)[counts].mean()) for k in KS if k <= num_samples},
+        "pass_at_k": {str(k): float(pass_at_k_table(num_samples, k)[counts].mean()) for k in ks if k <= num_samples},
         "distinct_correct": sum(distinct) / len(distinct),
         "entropy": (drawn.entropy[drawn.mask].sum() / drawn.mask.sum()).item(),
     }
 
 
 def evaluate_folder(
-    folder: Path, label: str, task: Task, prompts: int, samples: int, temperature: float, seed: int
-) -> dict[str, Any]:
-    """Load a saved Hugging Face folder in float32 and measure it on held-out problems of the task."""
+    folder: Path,
+    label: str,
+    task: Task,
+    prompts: int,
+    samples: int,
+    temperatures: Sequence[float] = (1.0,),
+    seed: int = 0,
+    ks: Sequence[int] = KS,
+) -> list[dict[str, Any]]:
+    """Load a saved Hugging Face folder in float32; one record a temperature, on the same held-out problems."""
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     problems = held_out_problems(task, prompts, seed)
-    return {
-        "label": label,
-        "checkpoint": str(folder),
-        **measure(model, tokenizer, task, problems, samples, temperature, seed),
-    }
+    return [
+        {
+            "label": label if len(temperatures) == 1 else f"{label}, T = {temperature:g}",
+            "checkpoint": str(folder),
+            **measure(model, tokenizer, task, problems, samples, temperature, seed, ks),
+        }
+        for temperature in temperatures
+    ]
 
 
 def write_json(records: list[dict[str, Any]], path: Path) -> None:
@@ -122,23 +140,27 @@ def main() -> None:
     parser.add_argument("--task", choices=sorted(TASKS), default="countdown", help="demo task")
     parser.add_argument("--prompts", type=int, default=300, help="held-out prompts; fewer if the task has fewer")
     parser.add_argument("--samples", type=int, default=64, help="samples per prompt")
-    parser.add_argument("--temperature", type=float, default=1.0, help="sampling temperature, above 0")
+    parser.add_argument("--temperature", type=float, nargs="+", default=[1.0], help="sampling temperatures, above 0")
+    parser.add_argument(
+        "--k", type=int, nargs="+", default=list(KS), help="k of pass@k; those above --samples are left out"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the prompts drawn and of the sampling")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     labels = args.label or [folder.name for folder in args.model]
     if len(labels) != len(args.model):
         parser.error(f"{len(args.model)} --model but {len(labels)} --label: give one label for each, or none")
-    if args.temperature <= 0 or args.prompts < 1 or args.samples < 1:
-        parser.error("--temperature must be above 0, --prompts and --samples at least 1")
+    if min(args.temperature) <= 0 or min(args.prompts, args.samples, *args.k) < 1:
+        parser.error("--temperature must be above 0, --prompts, --samples and --k at least 1")
     disable_progress_bar()
-    records = []
+    records: list[dict[str, Any]] = []
     for folder, label in zip(args.model, labels, strict=True):
-        record = evaluate_folder(
-            folder, label, TASKS[args.task], args.prompts, args.samples, args.temperature, args.seed
+        found = evaluate_folder(
+            folder, label, TASKS[args.task], args.prompts, args.samples, args.temperature, args.seed, args.k
         )
-        print(label, json.dumps({key: record[key] for key in ("pass_at_k", "distinct_correct", "entropy")}))
-        records.append(record)
+        for record in found:
+            print(record["label"], {key: record[key] for key in ("pass_at_k", "distinct_correct", "entropy")})
+        records += found
     write_json(records, args.out)
 
 

@@ -67,7 +67,7 @@ def evaluate(task: Task, folder: Path, label: str) -> dict[str, Any]:
     """Measure a saved model on the same held-out prompts for every run of the task."""
     samples = EVAL_SAMPLES[task.name]
     print(f"evaluating {label}: {samples} samples of held-out prompts at temperature 1", flush=True)
-    return evaluate_folder(folder, label, task, EVAL_PROMPTS, samples, temperature=1.0, seed=0)
+    return evaluate_folder(folder, label, task, EVAL_PROMPTS, samples)[0]
 
 
 def train(arguments: Sequence[str], run_dir: Path, steps: int) -> None:

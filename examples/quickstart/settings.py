@@ -1,9 +1,10 @@
-"""The training flags of the demo, written once: the quickstart and the comparison of methods both take them here."""
+"""The training flags of the demo, written once: the quickstart, the comparison and the studies take them here."""
 
 from pathlib import Path
 from typing import Any
 
 from aer_openrlhf.methods.registry import METHODS
+from aer_openrlhf.study.definition import to_arguments
 from tasks import MAX_NEW_TOKENS, Task
 
 PROMPTS_PER_STEP = 32
@@ -102,6 +103,39 @@ def num_prompts(steps: int) -> int:
     return steps * PROMPTS_PER_STEP
 
 
+def flags(task: str, method: str) -> dict[str, Any]:
+    """What a method trains a task with, as flags without their dashes; `aer-study` reads its settings here too.
+
+    Raises:
+        ValueError: names the methods or the tasks that there are.
+    """
+    if method not in METHOD_FLAGS:
+        raise ValueError(f"method {method}: the demo has settings for {', '.join(METHOD_FLAGS)}")
+    if task not in TASK_FLAGS:
+        raise ValueError(f"task {task}: the demo has settings for {', '.join(TASK_FLAGS)}")
+    return {
+        **BASE_FLAGS,
+        **({"aer.enable": True, "aer.method": method} if method in METHODS else {}),
+        **METHOD_FLAGS[method],
+        **TASK_FLAGS[task],
+        **(TASK_AER_FLAGS[task] if method in ("aer", "grpo") else {}),
+    }
+
+
+def run_flags(task: Task, model_dir: Path, data_path: Path, run_dir: Path, seed: int, steps: int) -> dict[str, Any]:
+    """What one run adds: its start, its prompts, its seed, and the folder for its metrics and its final weights."""
+    return {
+        "actor.model_name_or_path": model_dir.resolve(),
+        "reward.remote_url": task.reward_file,
+        "data.prompt_dataset": data_path.resolve(),
+        "data.max_samples": num_prompts(steps),
+        "train.seed": seed,
+        "ckpt.output_dir": run_dir.resolve(),
+        "ckpt.path": run_dir.resolve() / "checkpoints",
+        "logger.tensorboard_dir": run_dir.resolve() / "tensorboard",
+    }
+
+
 def train_args(
     task: Task,
     model_dir: Path,
@@ -114,30 +148,8 @@ def train_args(
 ) -> list[str]:
     """Arguments of ``aer-train`` for one demo run.
 
-    ``run_dir`` gets the metrics and the final weights in Hugging Face form. Overrides are flags without their dashes,
-    as in ``**{"aer.tau": 0.7}``; True gives a bare flag, None leaves the flag out.
+    Overrides are flags without their dashes, as in ``**{"aer.tau": 0.7}``; True gives a bare flag, None leaves the
+    flag out.
     """
-    flags = {
-        **BASE_FLAGS,
-        **({"aer.enable": True, "aer.method": method} if method in METHODS else {}),
-        **METHOD_FLAGS[method],
-        **TASK_FLAGS[task.name],
-        **(TASK_AER_FLAGS[task.name] if method in ("aer", "grpo") else {}),
-        "actor.model_name_or_path": model_dir.resolve(),
-        "reward.remote_url": task.reward_file,
-        "data.prompt_dataset": data_path.resolve(),
-        "data.max_samples": num_prompts(steps),
-        "train.seed": seed,
-        "ckpt.output_dir": run_dir.resolve(),
-        "ckpt.path": run_dir.resolve() / "checkpoints",
-        "logger.tensorboard_dir": run_dir.resolve() / "tensorboard",
-        **overrides,
-    }
-    arguments: list[str] = []
-    for name, value in flags.items():
-        if value is True:
-            arguments.append(f"--{name}")
-        elif value is not None:
-            values = value if isinstance(value, tuple) else (value,)
-            arguments += [f"--{name}", *map(str, values)]
-    return arguments
+    run = run_flags(task, model_dir, data_path, run_dir, seed, steps)
+    return to_arguments({**flags(task.name, method), **run, **overrides})

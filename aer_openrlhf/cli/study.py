@@ -1,0 +1,139 @@
+"""`aer-study`: a grid of training runs from one file, evaluated, in one table."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import signal
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from aer_eval import watchdog
+from aer_eval.errors import UserError
+from aer_openrlhf.study import folder
+from aer_openrlhf.study.definition import Run, Study, load
+from aer_openrlhf.study.runner import Runner
+
+PROGRAM = "aer-study"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Return 0, 1 where a run failed, 2 for bad input; 130 after Ctrl-C or SIGTERM."""
+    args = _parser().parse_args(argv)
+    try:
+        study = load(args.study)
+        runs = study.runs(args.runs)
+        if args.command == "table":
+            _write_results(args, study, runs)
+            print((args.runs / study.name / "table.md").read_text())
+            return 0
+        return _run(args, study, runs)
+    except UserError as problem:
+        print(f"{PROGRAM}: error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{PROGRAM}: stopped; finished runs are kept, the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> int:
+    chosen = _chosen(args, study, runs)
+    states = {run.name: folder.state(run) for run in chosen}  # whatever is refused is refused before the first start
+    todo = [run for run in chosen if states[run.name] != "finished"]
+    if args.dry_run:
+        for run in chosen:
+            print(f"{states[run.name]:11}  {run.name}")
+            if states[run.name] in ("new", "interrupted"):
+                print(f"             {shlex.join(run.train)}")
+        print(", ".join(f"{count} {name}" for name, count in Counter(states.values()).items()))
+        return 0
+    _write_results(args, study, runs)  # a CSV that cannot be merged is refused here too
+    print(f"{study.name}: {len(chosen)} runs, {len(chosen) - len(todo)} finished earlier", flush=True)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal stops nothing
+            signal.signal(number, signal.default_int_handler)
+    watchdog.start()
+    failures = Runner(args.jobs).perform(todo, lambda _: _write_results(args, study, runs))
+    print(f"table  {args.runs / study.name / 'table.md'}")
+    for failure in failures:
+        print(f"{PROGRAM}: failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _chosen(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> list[Run]:
+    for flag, wanted, there in (
+        ("--tasks", args.tasks, study.tasks),
+        ("--arms", args.arms, study.arms),
+        ("--seeds", args.seeds, study.seeds),
+    ):
+        if unknown := [str(name) for name in wanted or () if name not in there]:
+            raise UserError(f"{flag} {' '.join(unknown)}: {args.study} has {', '.join(map(str, there))}")
+    return [
+        run
+        for run in runs
+        if run.task in (args.tasks or study.tasks)
+        and run.arm in (args.arms or study.arms)
+        and run.seed in (args.seeds or study.seeds)
+    ]
+
+
+def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> None:
+    from aer_eval.report.canvas import png, styled
+    from aer_openrlhf.study import figures, results
+
+    out = args.runs / study.name
+    out.mkdir(parents=True, exist_ok=True)
+    rows = results.merge(results.collect(runs), args.merge)
+    results.write_csv(rows, out / "table.csv")
+    command = shlex.join([PROGRAM, "table", str(args.study), *(f"--merge={path}" for path in args.merge)])
+    (out / "table.md").write_text(results.markdown(rows, command))
+    finished = [run for run in runs if folder.state(run) == "finished"]
+    for task in study.tasks:
+        with styled():
+            drawings = {
+                "frontier": figures.frontier(rows[rows["task"] == task]),
+                "entropy": figures.entropy([run for run in finished if run.task == task]),
+            }
+            for name, figure in drawings.items():
+                if figure is not None:
+                    (out / f"{name}-{task}.png").write_bytes(png(figure))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=PROGRAM, description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="train and evaluate what is not finished, then write tables and plots")
+    tab = commands.add_parser("table", help="write tables and plots of what is finished")
+    for command in (run, tab):
+        command.add_argument("study", metavar="STUDY.yaml", type=Path)
+        command.add_argument(
+            "--runs", type=Path, default=Path("runs"), help="folder that gets STUDY/TASK/ARM/seed-N (default: runs)"
+        )
+        command.add_argument(
+            "--merge",
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="CSV",
+            help="table.csv of another machine, to be merged",
+        )
+    run.add_argument("--tasks", nargs="+", help="only these")
+    run.add_argument("--arms", nargs="+", help="only these")
+    run.add_argument("--seeds", type=int, nargs="+", help="only these")
+    run.add_argument("--jobs", type=_positive, default=1, help="runs at a time (default: 1)")
+    run.add_argument(
+        "--dry-run", action="store_true", help="print the runs, how far each is, and what would be started"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Studies: a grid of training runs, each evaluated at several temperatures, in one table."""

@@ -1,0 +1,248 @@
+"""What a study is: the file STUDY.yaml, checked once and expanded into runs, each with its resolved command lines."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from aer_eval.errors import UserError, first_line
+
+NAME = re.compile(r"[\w.-]*\w")
+"""What a task or an arm may be called: its name is that of a folder."""
+KEYS = {"train", "evaluate", "settings", "flags", "values", "tasks", "arms", "seeds"}
+GIVEN = ("task", "arm", "method", "seed", "run_dir", "flags")
+"""The placeholders that a run fills; ``values`` and a task's entries are the others."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One column of the comparison: a method and the flags that set it apart."""
+
+    name: str
+    method: str
+    flags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the grid."""
+
+    task: str
+    arm: str
+    seed: int
+    folder: Path
+    flags: Mapping[str, Any]
+    """All flags of the training, as JSON holds them."""
+    train: tuple[str, ...]
+    """The command line that trains, and goes on from its newest checkpoint when it is called again."""
+    evaluate: tuple[str, ...]
+    """The command line that writes ``pass_at_k.json`` into the folder; empty for none."""
+
+    @property
+    def name(self) -> str:
+        """``TASK/ARM/seed-N``."""
+        return f"{self.task}/{self.arm}/seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Study:
+    """A grid of runs: every task with every arm and every seed."""
+
+    name: str
+    train: str
+    """Command line with placeholders such as ``{seed}``."""
+    tasks: Mapping[str, Mapping[str, Any]]
+    """Name -> the task's own values of placeholders."""
+    arms: Mapping[str, Arm]
+    seeds: tuple[int, ...]
+    evaluate: str = ""
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    """Training flags of every run, without their dashes; an arm's flags win."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Values of placeholders; a task's own win."""
+    settings: Callable[[str, str], Mapping[str, Any]] | None = None
+    """``(task, method) -> flags``, below ``flags``: the ``flags`` function of the file that ``settings`` names."""
+
+    def runs(self, root: Path) -> list[Run]:
+        """All runs, seed by seed, so that every arm has its first result early, in ``root/NAME/TASK/ARM/seed-N``.
+
+        Raises:
+            UserError: an unknown placeholder or method.
+        """
+        return [
+            self._run(task, arm, seed, root / self.name / task / arm.name / f"seed-{seed}")
+            for task, seed, arm in product(self.tasks, self.seeds, self.arms.values())
+        ]
+
+    def _run(self, task: str, arm: Arm, seed: int, folder: Path) -> Run:
+        flags = {**self._method_flags(task, arm), **self.flags, **arm.flags}
+        given = {"task": task, "arm": arm.name, "method": arm.method, "seed": seed, "run_dir": folder}
+        values = {**self.values, **self.tasks[task], **given, "flags": to_arguments(flags)}
+        return Run(
+            task,
+            arm.name,
+            seed,
+            folder,
+            json.loads(json.dumps(flags, default=str)),
+            fill("train", self.train, values),
+            fill("evaluate", self.evaluate, values),
+        )
+
+    def _method_flags(self, task: str, arm: Arm) -> Mapping[str, Any]:
+        if self.settings is None:
+            return {}
+        try:
+            return self.settings(task, arm.method)
+        except ValueError as problem:
+            raise UserError(f"{self.name}: arm {arm.name}: {problem}") from problem
+
+
+def to_arguments(flags: Mapping[str, Any]) -> list[str]:
+    """Command-line words of flags without their dashes: True is a bare flag, None no flag, a list several values."""
+    words: list[str] = []
+    for name, value in flags.items():
+        if value is True:
+            words.append(f"--{name}")
+        elif value is not None:
+            words += [f"--{name}", *map(str, value if isinstance(value, list | tuple) else [value])]
+    return words
+
+
+def fill(key: str, template: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of a command line, placeholders replaced; a list that stands alone becomes several words.
+
+    Raises:
+        UserError: names the key of the study and the unknown placeholder.
+    """
+    words: list[str] = []
+    for word in shlex.split(template):
+        alone = values.get(word[1:-1]) if word.startswith("{") and word.endswith("}") else None
+        if isinstance(alone, list | tuple):
+            words += map(str, alone)
+            continue
+        try:
+            words.append(word.format_map(values))
+        except (KeyError, ValueError, IndexError) as problem:
+            raise UserError(f"{key}: {word}: unknown placeholder; there are {', '.join(values)}") from problem
+    return tuple(words)
+
+
+def load(path: Path) -> Study:
+    """Read STUDY.yaml; ``base`` is a file beside it, every other path one of the current folder.
+
+    Raises:
+        UserError: one line with the file, the key and the mend.
+    """
+    contents = _read(path)
+    try:
+        return _parse(path.stem, contents)
+    except ValueError as problem:
+        raise UserError(f"{path}: {problem}") from problem
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """The file's contents over those of its base: flags and values are added to it, all else replaces it."""
+    try:
+        contents = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(contents, dict):
+            raise UserError(f"{path}: not a mapping; docs/study-runner.md shows a study")
+        if "base" not in contents:
+            return contents
+        base = _read(path.parent / str(contents.pop("base")))
+    except (OSError, yaml.YAMLError) as problem:
+        raise UserError(f"{path}: {' '.join(str(problem).split())}") from problem
+    added = {key: {**(base.get(key) or {}), **(contents.get(key) or {})} for key in ("flags", "values")}
+    return {**base, **contents, **added}
+
+
+def _parse(name: str, contents: Mapping[str, Any]) -> Study:
+    if unknown := set(contents) - KEYS:
+        raise ValueError(f"{', '.join(sorted(map(str, unknown)))}: unknown; there are {', '.join(sorted(KEYS))}")
+    for key in ("train", "tasks", "arms", "seeds"):
+        if not contents.get(key):
+            raise ValueError(f"{key} is missing or empty")
+    tasks = {
+        _name("tasks", task): _mapping(task, values) for task, values in _mapping("tasks", contents["tasks"]).items()
+    }
+    values = _mapping("values", contents.get("values"))
+    for key in {*values, *(key for task in tasks.values() for key in task)} & set(GIVEN):
+        raise ValueError(f"{key}: filled by the run itself, so it cannot be among the values")
+    seeds = contents["seeds"]
+    if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds) or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds is {seeds}: give a list of different whole numbers")
+    return Study(
+        name=_name("the file's name", name),
+        train=_command("train", contents["train"]),
+        evaluate=_command("evaluate", contents.get("evaluate", "")),
+        tasks=tasks,
+        arms={arm: _arm(_name("arms", arm), entry) for arm, entry in _mapping("arms", contents["arms"]).items()},
+        seeds=tuple(seeds),
+        flags=_flags("flags", contents.get("flags")),
+        values=values,
+        settings=_load_settings(contents["settings"]) if "settings" in contents else None,
+    )
+
+
+def _arm(name: str, entry: Any) -> Arm:
+    entry = _mapping(name, entry)
+    if unknown := set(entry) - {"method", "flags"}:
+        raise ValueError(f"arms: {name}: {', '.join(sorted(map(str, unknown)))}: an arm has method and flags")
+    return Arm(name, str(entry.get("method", name)), _flags(name, entry.get("flags")))
+
+
+def _flags(key: str, value: Any) -> dict[str, Any]:
+    flags = _mapping(key, value)
+    for name, setting in flags.items():
+        if name.startswith("-") or setting is False or isinstance(setting, dict):
+            raise ValueError(f"{key}: {name}: {setting}: a flag is without dashes; true is a bare flag, null is none")
+    return flags
+
+
+def _mapping(key: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{key}: not a mapping of names; quote a name that YAML takes for a number")
+    return value
+
+
+def _name(key: str, value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(f"{key}: {value!r}: the name of a folder: letters, digits, dots, dashes, underscores")
+    return value
+
+
+def _command(key: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{key}: not a command line")
+    try:
+        shlex.split(value)
+    except ValueError as problem:
+        raise ValueError(f"{key}: {problem}") from problem
+    return value
+
+
+def _load_settings(value: Any) -> Callable[[str, str], Mapping[str, Any]]:
+    """The ``flags`` function of a Python file, which finds the modules beside it."""
+    path = Path(str(value))
+    sys.path.insert(0, str(path.parent.resolve()))
+    try:
+        settings = runpy.run_path(str(path))
+    except Exception as problem:  # whatever the file raises
+        raise ValueError(f"settings: {path}: {first_line(problem)}") from problem
+    finally:
+        sys.path.pop(0)
+    if not callable(settings.get("flags")):
+        raise ValueError(f"settings: {path}: has no function flags(task, method)")
+    function: Callable[[str, str], Mapping[str, Any]] = settings["flags"]
+    return function

@@ -1,0 +1,60 @@
+"""The pictures of a study: the frontier over temperatures, and the entropy curves of the arms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from aer_eval.report.canvas import legend, panels, role
+from aer_openrlhf.report import figures
+from aer_openrlhf.report.runs import Run as Trained
+from aer_openrlhf.report.runs import load_run
+
+from .definition import Run
+
+# Fourteen colours: a study has more arms than a report has runs. Paul Tol's muted, then his vibrant ones.
+COLORS = (
+    *("#332288", "#cc3311", "#117733", "#aa4499", "#ddcc77", "#88ccee", "#000000"),
+    *("#882255", "#44aa99", "#ee7733", "#999933", "#cc6677", "#0077bb", "#bbbbbb"),
+)
+PANELS = 3
+
+
+def frontier(rows: pd.DataFrame) -> Figure | None:
+    """pass@k against pass@1 of one task: a curve an arm over temperatures (mean of seeds), every seed a thin point.
+
+    An arm is above another where its curve is: at the same pass@1 it has the higher pass@k.
+    """
+    passes = sorted((int(name.removeprefix("pass@")) for name in rows if str(name).startswith("pass@")), reverse=True)
+    ks = sorted(k for k in passes[:PANELS] if k > 1)
+    if 1 not in passes or not ks:
+        return None
+    figure, axes = panels(len(ks), height=3.6, xlabel="pass@1")
+    arms = list(rows["arm"].drop_duplicates())
+    for ax, k in zip(axes, ks, strict=True):
+        for place, arm in enumerate(arms):
+            color = COLORS[place % len(COLORS)]
+            group = rows[rows["arm"] == arm]
+            ax.plot(group["pass@1"], group[f"pass@{k}"], ".", color=color, markersize=3, alpha=0.35)
+            mean = group.groupby("temperature")[["pass@1", f"pass@{k}"]].mean().sort_index()
+            ax.plot(mean["pass@1"], mean[f"pass@{k}"], "o-", color=color, markersize=3.5, linewidth=1.4)
+        ax.set_ylabel(f"pass@{k}")
+    names = [(arm, COLORS[place % len(COLORS)]) for place, arm in enumerate(arms)]
+    legend(figure, names, [role("one seed", marker=".", linestyle="")])
+    return figure
+
+
+def entropy(runs: Sequence[Run]) -> Figure | None:
+    """aer-report's entropy curves, an arm a curve: the mean over its finished seeds."""
+    return figures.entropy(
+        [_mean_of_seeds([run for run in runs if run.arm == arm]) for arm in {r.arm: 0 for r in runs}]
+    )
+
+
+def _mean_of_seeds(runs: Sequence[Run]) -> Trained:
+    trained = [load_run(run.folder) for run in runs]
+    metrics = pd.concat([run.metrics for run in trained]).groupby(level="step").mean()
+    return replace(trained[0], name=runs[0].arm, metrics=metrics)

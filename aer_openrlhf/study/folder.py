@@ -1,0 +1,104 @@
+"""A run's folder: what it was made with, how far it came, and who works in it.
+
+`run.json` stands before the training starts, `trained.json` once it has ended well, `done.json` last of all.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from aer_eval.errors import UserError
+from aer_eval.settings import differing
+from aer_eval.whole_file import whole_file
+
+from .definition import Run
+
+RUN_FILE, TRAINED_FILE, DONE_FILE = "run.json", "trained.json", "done.json"
+State = Literal["new", "interrupted", "trained", "finished"]
+
+
+def state(run: Run) -> State:
+    """How far a run has come; one whose evaluation was changed since is trained, not finished.
+
+    Raises:
+        UserError: the folder was made with another command line.
+    """
+    made = read(run.folder / RUN_FILE)
+    if made is None:
+        return "new"
+    _check_unchanged(run, made)
+    if read(run.folder / TRAINED_FILE) is None:
+        return "interrupted"
+    done = read(run.folder / DONE_FILE)
+    return "finished" if done is not None and done["evaluate"] == list(run.evaluate) else "trained"
+
+
+def start(run: Run) -> None:
+    """Record the resolved command lines, and that one more attempt begins."""
+    made = read(run.folder / RUN_FILE) or {"attempts": 0}
+    contents = {
+        "task": run.task,
+        "arm": run.arm,
+        "seed": run.seed,
+        "flags": run.flags,
+        "train": run.train,
+        "evaluate": run.evaluate,
+        "attempts": made["attempts"] + 1,
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    write(run.folder / RUN_FILE, contents)
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[int]:
+    """Hold the run's folder; yields the descriptor of the lock, which a child that inherits it holds as well.
+
+    Raises:
+        UserError: somebody else works in it.
+    """
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with (run.folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{run.folder}: another aer-study, or a run that it left, still works in it") from None
+        yield file.fileno()
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """A JSON object, or None where the file is missing.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as problem:
+        raise UserError(f"{path}: not valid JSON ({problem}); move its folder away") from problem
+    return contents
+
+
+def write(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write a JSON object, as a whole or not at all."""
+    with whole_file(path) as file:
+        file.write(json.dumps(contents, indent=2) + "\n")
+
+
+def _check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
+    if made["train"] == list(run.train):
+        return
+    changed = [f"--{name} {_shown(old)}, now {_shown(new)}" for name, old, new in differing(made["flags"], run.flags)]
+    what = "; ".join(changed) if changed else f"`{' '.join(made['train'])}`, now `{' '.join(run.train)}`"
+    raise UserError(f"{run.folder}: made with {what}; give the arm another name, or move the folder away")
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is None else str(value)

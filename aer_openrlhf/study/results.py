@@ -1,0 +1,154 @@
+"""The numbers of a study: one row a task, arm, seed and temperature, as a compact CSV and as Markdown over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from aer_eval.errors import UserError
+from aer_eval.metrics.markdown import ABSENT, table
+from aer_eval.whole_file import whole_file
+from aer_openrlhf.report.runs import Evaluation, RunError, load_run
+from aer_openrlhf.report.runs import Run as Trained
+
+from . import folder
+from .definition import Run
+
+KEYS = ["task", "arm", "seed", "temperature"]
+LAST_STEPS = 20
+"""Over which the final entropy is averaged."""
+HEADINGS = {
+    "distinct_correct": "distinct right",
+    "entropy_ratio": f"entropy / H_0, last {LAST_STEPS} steps",
+    "entropy_target": "entropy / target",
+    "train_seconds": "wall time (s)",
+}
+
+
+def collect(runs: Sequence[Run]) -> pd.DataFrame:
+    """The rows of the finished runs; a run without an evaluation has one row, without a temperature.
+
+    Raises:
+        UserError: a finished run's files cannot be read.
+    """
+    finished = [run for run in runs if folder.state(run) == "finished"]
+    return pd.DataFrame([row for run in finished for row in _rows(run)], columns=None if finished else KEYS)
+
+
+def _rows(run: Run) -> list[dict[str, Any]]:
+    try:
+        trained = load_run(run.folder)
+    except RunError as problem:
+        raise UserError(f"{run.name}: {problem}") from problem
+    cell = {"task": run.task, "arm": run.arm, "seed": run.seed}
+    rest = {**entropy_figures(trained), "train_seconds": _train_seconds(run)}
+    evaluations: list[dict[str, Any]] = [_figures(evaluation) for evaluation in trained.evaluations]
+    return [{**cell, **figures, **rest} for figures in evaluations or [{"temperature": None}]]
+
+
+def _figures(evaluation: Evaluation) -> dict[str, Any]:
+    passes = {f"pass@{k}": round(share, 5) for k, share in evaluation.pass_at_k.items()}
+    return {
+        "temperature": evaluation.temperature,
+        "num_prompts": evaluation.num_prompts,
+        "num_samples": evaluation.num_samples,
+        **passes,
+        "distinct_correct": _rounded(evaluation.distinct_correct),
+        "sample_entropy": _rounded(evaluation.entropy),
+    }
+
+
+def entropy_figures(trained: Trained) -> dict[str, Any]:
+    """Entropy of the last steps in nats, over H_0, and over the target where a controller has followed one."""
+    entropy = trained.series("aer/entropy")
+    if entropy.empty:
+        return {"steps": int(trained.metrics.index[-1])}
+    last = float(entropy.iloc[-LAST_STEPS:].mean())
+    target, alpha = trained.series("aer/entropy_target"), trained.series("aer/alpha")
+    followed = not target.empty and (alpha.empty or float(alpha.max()) > 0)
+    return {
+        "steps": int(trained.metrics.index[-1]),
+        "entropy": _rounded(last),
+        "entropy_ratio": _rounded(last / float(entropy.iloc[0])),
+        "entropy_target": _rounded(last / float(target.iloc[-1])) if followed else None,
+    }
+
+
+def _train_seconds(run: Run) -> float | None:
+    """Wall-clock seconds of the training; not known where it was interrupted."""
+    made, trained = folder.read(run.folder / folder.RUN_FILE), folder.read(run.folder / folder.TRAINED_FILE)
+    return round(trained["seconds"], 1) if made and trained and made["attempts"] == 1 else None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 5)
+
+
+def write_csv(rows: pd.DataFrame, path: Path) -> None:
+    """Write the rows as a whole or not at all."""
+    with whole_file(path) as file:
+        rows.to_csv(file, index=False)
+
+
+def merge(rows: pd.DataFrame, others: Sequence[Path]) -> pd.DataFrame:
+    """The rows, with those of earlier CSV files; a row that stands in several must be the same in all.
+
+    Raises:
+        UserError: no such CSV, or two different rows for one task, arm, seed and temperature.
+    """
+    frames = [rows]
+    for path in others:
+        try:
+            frames.append(pd.read_csv(path))
+        except (OSError, ValueError) as problem:
+            raise UserError(f"--merge {path}: {problem}") from problem
+        if missing := [key for key in KEYS if key not in frames[-1]]:
+            raise UserError(f"--merge {path}: no column {', '.join(missing)}; give a table.csv of aer-study")
+    merged = pd.concat([frame for frame in frames if len(frame)] or frames).drop_duplicates()
+    twice = merged[merged.duplicated(KEYS)]
+    if len(twice):
+        first = twice.iloc[0]
+        cell = f"{first['task']}/{first['arm']}/seed-{first['seed']} at temperature {first['temperature']}"
+        raise UserError(f"--merge: two different rows for {cell}; remove one from its file")
+    return merged.reset_index(drop=True)
+
+
+def summary(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean, standard deviation (n - 1; NaN for one seed) and number of seeds by task, arm and temperature."""
+    figures = [column for column in rows if column not in [*KEYS, "num_prompts", "num_samples", "steps"]]
+    groups = rows.groupby(["task", "temperature", "arm"], sort=False, dropna=False)
+    return (
+        groups[figures]
+        .agg(["mean", "std", "count"])
+        .join(pd.concat({("seed", "count"): groups["seed"].nunique()}, axis=1))
+    )
+
+
+def markdown(rows: pd.DataFrame, command: str) -> str:
+    """One table a task and temperature: an arm a line, mean ± standard deviation over its seeds."""
+    if rows.empty:
+        return f"Made by `{command}`.\n\nNo run is finished.\n"
+    passes = [column for column in rows if str(column).startswith("pass@")]
+    columns = [column for column in [*passes, *HEADINGS] if column in rows]
+    headings = ["arm", "seeds", *(HEADINGS.get(column, column) for column in columns)]
+    parts = [f"Made by `{command}`.\n\nMean ± standard deviation over seeds (n - 1)."]
+    for (task, temperature), group in summary(rows).groupby(level=["task", "temperature"], dropna=False):
+        title = f"## {task}" if pd.isna(temperature) else f"## {task}, temperature {temperature:g}"
+        lines = [
+            [str(arm), str(int(line["seed", "count"])), *(_cell(line, column) for column in columns)]
+            for (_, _, arm), line in group.iterrows()
+        ]
+        parts.append(f"{title}\n\n{table(headings, lines)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _cell(line: Any, column: str) -> str:
+    mean, deviation = line[column, "mean"], line[column, "std"]
+    if pd.isna(mean):
+        return ABSENT
+    digits = 0 if column == "train_seconds" else 2 if column == "distinct_correct" else 3
+    text = f"{mean:.{digits}f}"
+    return text if pd.isna(deviation) else f"{text} ± {deviation:.{digits}f}"

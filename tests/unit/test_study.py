@@ -1,0 +1,227 @@
+"""`aer-study` with a fake training command: the grid, what is skipped, resumed and refused, and what stops it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from aer_eval.errors import UserError
+from aer_openrlhf.study import results
+from aer_openrlhf.study.definition import load
+
+FAKE = """
+import json, sys, time
+from pathlib import Path
+stage, folder, *words = sys.argv[1:]
+folder = Path(folder)
+if stage == "evaluate":
+    records = [
+        {"label": t, "temperature": float(t), "pass_at_k": {"1": 0.25, "4": 0.5}, "distinct_correct": 1.5}
+        for t in words
+    ]
+    (folder / "pass_at_k.json").write_text(json.dumps(records))
+    sys.exit()
+(folder / "starts").open("a").write("start\\n")
+if "--fail" in words:
+    print("no such flag")
+    sys.exit(3)
+if "--slow" in words and len((folder / "starts").read_text().splitlines()) == 1:
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        (folder / "interrupted").touch()
+        raise
+rows = [{"step": s, "aer/entropy": 1.0 / s, "aer/entropy_target": 0.4, "aer/alpha": 0.1} for s in (1, 2)]
+(folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\\n" for row in rows))
+"""
+STUDY = """
+train: python {fake} train {{run_dir}} {{flags}}
+evaluate: python {fake} evaluate {{run_dir}} {{temperatures}}
+values: {{temperatures: [0.5, 1.0]}}
+tasks: {{sums: }}
+arms:
+  plain:
+  other: {{method: plain, flags: {flags}}}
+seeds: [1]
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "fake.py").write_text(FAKE)
+    return write(tmp_path, "{aer.tau: 0.5}")
+
+
+def write(folder: Path, flags: str) -> Path:
+    path = folder / "grid.yaml"
+    path.write_text(STUDY.format(fake=folder / "fake.py", flags=flags))
+    return path
+
+
+def command(study: Path, *words: str) -> list[str]:
+    return [sys.executable, "-m", "aer_openrlhf.cli.study", "run", str(study), "--runs", str(study.parent), *words]
+
+
+def run(study: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command(study, *words), capture_output=True, text=True, timeout=60, check=False)
+
+
+def folder(study: Path, arm: str) -> Path:
+    return study.parent / "grid" / "sums" / arm / "seed-1"
+
+
+def starts(study: Path, arm: str) -> int:
+    return len((folder(study, arm) / "starts").read_text().splitlines())
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.05)
+
+
+def test_finished_runs_are_skipped_and_the_table_has_a_row_a_temperature(study: Path) -> None:
+    first = run(study, "--jobs", "2")
+    assert first.returncode == 0, first.stderr
+    again = run(study)
+    assert again.returncode == 0 and "2 runs, 2 finished earlier" in again.stdout
+    assert starts(study, "plain") == starts(study, "other") == 1
+    rows = pd.read_csv(study.parent / "grid" / "table.csv")
+    assert list(zip(rows["arm"], rows["temperature"], strict=True)) == [
+        ("plain", 0.5),
+        ("plain", 1.0),
+        ("other", 0.5),
+        ("other", 1.0),
+    ]
+    # Entropies 1 and 1/2: the last steps' mean is 0.75 of H_0 = 1, and 0.75 / 0.4 of the target.
+    assert set(rows["entropy_ratio"]) == {0.75} and set(rows["entropy_target"]) == {1.875}
+    assert "## sums, temperature 0.5" in (study.parent / "grid" / "table.md").read_text()
+    assert (study.parent / "grid" / "frontier-sums.png").exists()
+
+
+def test_the_resolved_command_is_recorded_before_the_start(study: Path) -> None:
+    run(study, "--arms", "other")
+    made = json.loads((folder(study, "other") / "run.json").read_text())
+    assert made["train"][2:] == ["train", str(folder(study, "other")), "--aer.tau", "0.5"]
+    assert not folder(study, "plain").exists()
+
+
+def test_a_dry_run_starts_nothing_and_says_what_is_finished(study: Path) -> None:
+    run(study, "--arms", "plain")
+    told = run(study, "--dry-run").stdout
+    assert "finished     sums/plain/seed-1" in told and "new          sums/other/seed-1" in told
+    assert "1 finished, 1 new" in told and not folder(study, "other").exists()
+
+
+def test_other_flags_are_refused_before_anything_starts(study: Path) -> None:
+    run(study, "--arms", "other")
+    changed = run(write(study.parent, "{aer.tau: 0.7}"))
+    assert changed.returncode == 2
+    assert "made with --aer.tau 0.5, now 0.7" in changed.stderr and len(changed.stderr.splitlines()) == 1
+    assert not folder(study, "plain").exists()
+
+
+def test_a_changed_evaluation_is_done_again_without_training(study: Path) -> None:
+    run(study)
+    study.write_text(study.read_text().replace("[0.5, 1.0]", "[0.7]"))
+    assert run(study).returncode == 0
+    assert starts(study, "plain") == 1
+    assert set(pd.read_csv(study.parent / "grid" / "table.csv")["temperature"]) == {0.7}
+
+
+def test_a_failed_run_is_reported_with_its_log_and_the_others_go_on(study: Path) -> None:
+    failed = run(write(study.parent, "{fail: true}"), "--jobs", "2")
+    assert failed.returncode == 1
+    assert f"its log is {folder(study, 'other') / 'train.log'} (no such flag)" in failed.stderr
+    assert (folder(study, "plain") / "done.json").exists() and not (folder(study, "other") / "trained.json").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_reaches_the_child_and_the_same_command_goes_on(study: Path, number: signal.Signals) -> None:
+    write(study.parent, "{slow: true}")
+    process = subprocess.Popen(command(study), stderr=subprocess.PIPE, text=True)
+    wait_for(folder(study, "other") / "starts")
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(number)
+    assert process.wait(30) == 130
+    assert (folder(study, "other") / "interrupted").exists()
+    psutil.wait_procs(children, timeout=10)
+    assert not any(child.is_running() for child in children)
+    assert "interrupted  sums/other/seed-1" in run(study, "--dry-run").stdout
+    assert run(study).returncode == 0
+    assert starts(study, "plain") == 1 and starts(study, "other") == 2
+    assert pd.read_csv(study.parent / "grid" / "table.csv")["train_seconds"].isna().sum() == 2  # not known in full
+
+
+def test_after_kill_9_no_child_is_left_and_the_same_command_goes_on(study: Path) -> None:
+    write(study.parent, "{slow: true}")
+    process = subprocess.Popen(command(study))
+    wait_for(folder(study, "other") / "starts")
+    time.sleep(1)  # the watchdog looks twice a second
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    psutil.wait_procs(children, timeout=20)
+    assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
+    assert run(study).returncode == 0
+    assert starts(study, "other") == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("{flags}", "{flagz}", "train: {flagz}: unknown placeholder"),
+        ("seeds: [1]", "seeds: 1", "seeds is 1: give a list"),
+        ("tasks:", "task:", "task: unknown"),
+        ("{aer.tau: 0.5}", "{--aer.tau: 0.5}", "a flag is without dashes"),
+        ("method: plain", "metod: plain", "metod: an arm has method and flags"),
+    ],
+)
+def test_a_bad_study_is_refused_in_one_line(study: Path, old: str, new: str, message: str) -> None:
+    study.write_text(study.read_text().replace(old, new))
+    with pytest.raises(UserError) as refused:
+        load(study).runs(study.parent)
+    assert message in str(refused.value) and len(str(refused.value).splitlines()) == 1
+
+
+def test_a_base_is_completed_by_the_study(study: Path) -> None:
+    (study.parent / "derived.yaml").write_text("base: grid.yaml\nvalues: {steps: 5}\nflags: {x: 1}\nseeds: [4]")
+    derived = load(study.parent / "derived.yaml")
+    assert derived.values == {"temperatures": [0.5, 1.0], "steps": 5}
+    plain, other = derived.runs(study.parent)
+    assert (plain.seed, plain.flags, other.flags) == (4, {"x": 1}, {"x": 1, "aer.tau": 0.5})
+
+
+def rows(**columns: list[object]) -> pd.DataFrame:
+    return pd.DataFrame({"task": "sums", "arm": "plain", "temperature": 1.0, **columns})
+
+
+def test_mean_and_standard_deviation_over_seeds() -> None:
+    """0.2, 0.4 and 0.9: mean 0.5, squared deviations 0.09 + 0.01 + 0.16 = 0.26, over n - 1 = 2: 0.13."""
+    line = results.summary(rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]})).iloc[0]
+    assert line["pass@1", "mean"] == pytest.approx(0.5)
+    assert line["pass@1", "std"] == pytest.approx(0.13**0.5)
+    assert line["seed", "count"] == 3
+    assert "| plain | 3 | 0.500 ± 0.361 |" in results.markdown(rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]}), "")
+
+
+def test_one_seed_has_no_standard_deviation() -> None:
+    assert "| plain | 1 | 0.200 |" in results.markdown(rows(seed=[1], **{"pass@1": [0.2]}), "")
+
+
+def test_merge_adds_rows_and_refuses_two_that_differ(tmp_path: Path) -> None:
+    here = rows(seed=[1, 2], **{"pass@1": [0.2, 0.4]})
+    results.write_csv(rows(seed=[2, 3], **{"pass@1": [0.4, 0.9]}), tmp_path / "there.csv")
+    merged = results.merge(here, [tmp_path / "there.csv"])
+    assert list(merged["seed"]) == [1, 2, 3]
+    results.write_csv(rows(seed=[1], **{"pass@1": [0.3]}), tmp_path / "other.csv")
+    with pytest.raises(UserError, match="two different rows for sums/plain/seed-1 at temperature 1.0"):
+        results.merge(here, [tmp_path / "other.csv"])
