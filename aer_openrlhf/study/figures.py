@@ -15,12 +15,13 @@ from aer_openrlhf.report.runs import load_run
 
 from .definition import Run
 
-# Fourteen colours: a study has more arms than a report has runs. Paul Tol's muted, then his vibrant ones.
+# Paul Tol's muted and vibrant colours: a study has more arms than a report has runs.
 COLORS = (
     *("#332288", "#cc3311", "#117733", "#aa4499", "#ddcc77", "#88ccee", "#000000"),
     *("#882255", "#44aa99", "#ee7733", "#999933", "#cc6677", "#0077bb", "#bbbbbb"),
+    *("#661100", "#ee3377"),
 )
-PANELS = 3
+PANELS = 4
 
 
 def frontier(rows: pd.DataFrame) -> Figure | None:
