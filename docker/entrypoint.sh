@@ -16,28 +16,11 @@ export HOME USER="${USER:-aer}" LOGNAME="${LOGNAME:-aer}"
 
 read -r -a ray_start_args <<<"${RAY_START_ARGS:-}"
 
-wait_for_head() {
-    local waited=0 limit=${RAY_WAIT_S:-300}
-    until ray health-check --address "$RAY_HEAD" 2>/dev/null; do
-        if ((waited >= limit)); then
-            echo "entrypoint: no Ray head at RAY_HEAD=$RAY_HEAD after $limit s" >&2
-            exit 1
-        fi
-        sleep 5
-        waited=$((waited + 5))
-    done
-}
+launch=$(dirname "${BASH_SOURCE[0]}")/../examples/launch
 
 case ${1:-} in
-    head)
-        exec ray start --head --port "${RAY_PORT:-6379}" --dashboard-host 0.0.0.0 --dashboard-port 8265 \
-            --disable-usage-stats --block "${ray_start_args[@]}"
-        ;;
-    worker)
-        : "${RAY_HEAD:?the address of the head, host:port}"
-        wait_for_head
-        exec ray start --address "$RAY_HEAD" --disable-usage-stats --block "${ray_start_args[@]}"
-        ;;
+    head) exec "$launch/node_head.sh" --dashboard-host 0.0.0.0 "${ray_start_args[@]}" ;;
+    worker) exec "$launch/node_worker.sh" "${ray_start_args[@]}" ;;
     tensorboard)
         exec tensorboard --logdir "${LOG_DIR:-runs}" --host 0.0.0.0 --port 6006
         ;;

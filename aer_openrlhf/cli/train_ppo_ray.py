@@ -76,12 +76,13 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
     def train(args: SimpleNamespace) -> None:
         platform = current_platform()
         try:
-            platform.configure(args)
-            if args.dry_run:
+            if args.dry_run:  # of the run as it is asked for: a login node need not have the GPUs
                 print("\n".join(dry_run.describe(args)))
-                return
+            platform.configure(args)
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
+        if args.dry_run:
+            return
         run_dir = Path(args.aer.run_dir or args.ckpt.output_dir).absolute()
         args.aer.run_dir = str(run_dir)
         _install_classes(args)

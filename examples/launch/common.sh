@@ -23,15 +23,22 @@ require_gpus() { # GPUs of this machine; the nodes of a cluster are Ray's to cou
     ((found >= $1)) || die "needs $1 GPUs, this machine has $found"
 }
 
-launch() { # aer-train with these flags as a Ray job; ray job submit ends with the job's exit code
+launch() { # aer-train with these flags as a Ray job; ray job submit fails where the job does
+    local train=("$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@")
     if [[ -n ${DRY_RUN:-} ]]; then
-        "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@" --dry-run
-        return
+        "${train[@]}" --dry-run
+    else # inside a job RAY_ADDRESS names the cluster itself, and would win over the address of the job server
+        env -u RAY_ADDRESS ray job submit --address "$RAY_DASHBOARD" -- "${train[@]}"
     fi
-    # Inside a job RAY_ADDRESS names the cluster itself, and would win over the address of the job server.
-    env -u RAY_ADDRESS ray job submit --address "$RAY_DASHBOARD" -- "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray "$@"
-    printf 'Evaluate the result:\n  aer-eval run --suite aer_math --model %q --template %q --n 64 --max-tokens %q --out %q\n' \
-        "$SAVE" "${EVAL_TEMPLATE:-chat}" "${MAX_NEW_TOKENS:-3072}" "$SAVE/eval"
+    local result=$SAVE
+    printf 'Evaluate the result:\n'
+    if [[ " $* " == *" --ds.lora.rank "* ]]; then # what is saved is the adapter alone
+        result=$SAVE/merged
+        printf '  %q -m openrlhf.cli.lora_combiner --model_path %q --lora_path %q --output_path %q\n' \
+            "$PYTHON" "$MODEL" "$SAVE" "$result"
+    fi
+    printf '  aer-eval run --suite aer_math --model %q --template %q --n 64 --max-tokens %q --out %q\n' \
+        "$result" "${EVAL_TEMPLATE:-chat}" "$MAX_NEW_TOKENS" "$SAVE/eval"
 }
 
 # The same command resumes: it loads the newest checkpoint, and starts anew where there is none.

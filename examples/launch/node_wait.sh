@@ -8,7 +8,7 @@ limit=$((SECONDS + ${RAY_WAIT_S:-300}))
 address=127.0.0.1:${RAY_PORT:-6379}
 until found=$("${PYTHON:-python3}" -c "import ray; ray.init('$address', log_to_driver=False); \
 print(int(ray.cluster_resources().get('GPU', 0)))" 2>/dev/null) && ((found >= wanted)) &&
-    env -u RAY_ADDRESS ray job list --address http://127.0.0.1:8265 >/dev/null 2>&1; do
+    env -u RAY_ADDRESS ray job list --address "${RAY_DASHBOARD:-http://127.0.0.1:8265}" >/dev/null 2>&1; do
     ((SECONDS < limit)) || { echo "node_wait: ${found:-0} of $wanted GPUs after ${RAY_WAIT_S:-300} s" >&2 && exit 1; }
     sleep 5
 done

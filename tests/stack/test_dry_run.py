@@ -22,22 +22,60 @@ def dry_run(*argv) -> None:
 @pytest.fixture
 def arguments(model_dir, tmp_path):
     data = tmp_path / "prompts.jsonl"
-    data.write_text('{"prompt": "123 006=", "label": "6"}\n' * 30)
+    data.write_text('{"prompt": "123 006=", "label": "6"}\n{"prompt": "123 007=", "label": "7"}\n' * 16)
     keys = ["--data.input_key", "prompt", "--data.label_key", "label", "--data.max_len", "32"]
     paths = ["--ckpt.path", str(tmp_path / "checkpoints"), "--reward.remote_url", str(math_reward.__file__)]
     return [*base_arguments(str(model_dir), str(data)), *keys, *paths, "--rollout.max_new_tokens", "8"]
 
 
 def test_it_describes_the_run(arguments, tmp_path, capsys):
-    dry_run(*arguments)
+    dry_run(*arguments, "--ckpt.save_steps", "2", "--ckpt.save_hf", "--ckpt.load_enable")
     printed = capsys.readouterr().out
-    # 30 rows / 6 prompts a rollout; 6 * 4 / 8 = 3 optimizer steps each
-    assert "5 rollouts of 6 prompts, 15 optimizer steps" in printed
-    # embedding 32 * 64; a layer 4 * 64 * 64 + 3 * 64 (biases) + 3 * 64 * 128 + 2 * 64; twice; the last norm 64
-    assert "0.1 M weights on 1 rank(s), ZeRO-2" in printed
-    assert "8 tokens: '123 006='" in printed
-    assert "1 for the first label in a box, 0 for an empty response" in printed
+    # 32 rows are 5 rollouts of 6 prompts and one of 2; 6 * 4 / 8 = 3 optimizer steps each, 2 * 4 / 8 = 1
+    assert "6 rollouts of 6 prompts x 4 responses, 16 optimizer steps" in printed
+    assert "method       aer: rho 0.5, tau 0.4" in printed
+    assert "8 tokens, label '6': '123 006='" in printed
+    assert "the longest of the first 32 has 8 tokens, 24 fit" in printed
+    assert "1 for its label in a box, 0 for its label alone, 0 for no answer, 0 for another row's label" in printed
+    assert "GPUs         2 (policy 1, vLLM 1); this machine has 0" in printed
+    assert "cache of 0.5 KiB a token" in printed  # 2 * 2 layers * 64 * 2 bytes
+    assert "resume       nothing there yet" in printed
+    assert "3 of 0.00 GiB to resume from, 3 of 0.00 GiB in Hugging Face form" in printed
     assert not (tmp_path / "checkpoints").exists() and not Path("ckpt").exists()
+
+
+def test_it_names_the_checkpoint_and_the_prompts_that_do_not_fit(arguments, tmp_path, capsys):
+    latest = tmp_path / "checkpoints/_actor/latest"
+    latest.parent.mkdir(parents=True)
+    latest.write_text("global_step4")
+    dry_run(*arguments, "--ckpt.load_enable", "--rollout.max_new_tokens", "27")
+    printed = capsys.readouterr().out
+    assert "resume       from global_step4" in printed
+    assert "32 lose their beginning: raise --data.max_len by 3" in printed  # 8 + 27 - 32
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--rollout.max_new_tokens", "32"], r"--rollout\.max_new_tokens 32 leaves no room for a prompt"),
+        (["--data.prompt_dataset", "PROMPTS@x,missing/hub"], r"--data\.prompt_dataset .* cannot be loaded"),
+        (["--reward.remote_url", "REWARD"], r"--reward\.remote_url .*: ZeroDivisionError: division by zero"),
+        (
+            ["--ckpt.save_steps", "1", "--ckpt.max_num", "6"],
+            r"--ckpt\.path .* GiB of checkpoints do not fit into 0\.00 GiB: .* smaller --ckpt\.max_num",
+        ),
+    ],
+)
+def test_what_would_fail_later_is_one_line_now(arguments, flags, line, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    reward = tmp_path / "reward.py"
+    reward.write_text("def reward_func(queries, prompts, labels):\n    return 1 / 0\n")
+    flags = [flag.replace("PROMPTS", str(tmp_path / "prompts.jsonl")).replace("REWARD", str(reward)) for flag in flags]
+    with (
+        mock.patch("shutil.disk_usage", return_value=mock.Mock(free=1024)),
+        pytest.raises(SystemExit, match=f"aer-train: error: {line}"),
+    ):
+        dry_run(*arguments, *flags)
 
 
 def test_what_cannot_be_loaded_is_one_line(arguments, tmp_path):

@@ -1,55 +1,174 @@
-"""Every launch script, run as DRY_RUN=1: its flags go through the real parser and the real checks."""
+"""Every example script through the real `aer-train --dry-run`, with a tiny model; its early checks; its last lines."""
 
 import json
-import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from tests.stack.openrlhf_args import parse
+from aer_eval.cli import main as aer_eval
+from aer_openrlhf.cli import train_ppo_ray
 from tests.tiny_model import save_tiny_model
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = [
-    path
-    for folder in ("launch", "qwen3_4b_base", "qwen3_8b_base")
-    for path in sorted((ROOT / "examples" / folder).glob("*.sh"))
-    if path.name != "common.sh" and "slurm" not in path.name and "node_" not in path.name
-]
-RECORDER = "#!{python}\nimport json, os, sys\nopen(os.environ['ARGV'], 'w').write(json.dumps(sys.argv[1:]))\n"
+EXAMPLES = ROOT / "examples"
+LAUNCH = sorted(EXAMPLES.glob("launch/train_*.sh"))
+RECIPES = [path for path in sorted(EXAMPLES.glob("qwen3_*/*.sh")) if path.name != "common.sh"]
+ALL = [*LAUNCH, *RECIPES, EXAMPLES / "smollm2_gsm8k/run.sh"]
+GRPO = EXAMPLES / "launch/train_aer_grpo_ray_hybrid_engine.sh"
+RECORDER = "#!/bin/sh\nprintf '%s\\0' \"$@\" >>{folder}/{name}.argv\nexit ${{{name}_status:-0}}\n"
+ROWS = 512
 
 
-def dry_run(script: Path, folder: Path, data: Path) -> subprocess.CompletedProcess[str]:
-    recorder = folder / "python"
-    recorder.write_text(RECORDER.format(python=sys.executable))
-    recorder.chmod(0o755)
-    environment = {"DRY_RUN": "1", "PYTHON": str(recorder), "ARGV": str(folder / "argv.json")}
-    paths = {"MODEL": str(folder / "model"), "DATA": str(data), "SAVE": str(folder / "run")}
-    return subprocess.run(
-        [str(script)], env={**os.environ, **environment, **paths}, capture_output=True, text=True, check=False
-    )
+def names(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_flags_pass_the_real_parser_and_checks(script: Path, tmp_path: Path) -> None:
-    save_tiny_model(tmp_path / "model")
-    data = tmp_path / "data.jsonl"
-    data.write_text('{"prompt": "1", "label": "1"}\n')
-    result = dry_run(script, tmp_path, data)
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("inputs")
+    save_tiny_model(folder / "model")
+    rows = [{"prompt": f"123 {number:03d}=", "label": str(number)} for number in range(ROWS)]
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return {"MODEL": str(folder / "model"), "DATA": str(folder / "data.jsonl")}
+
+
+@pytest.fixture
+def run(inputs, tmp_path):
+    """run(script, *arguments, **environment): with `python` and `ray` that write their arguments down."""
+    for name in ("python", "ray"):
+        program(tmp_path, name, RECORDER.format(folder=tmp_path, name=name))
+
+    def start(script: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        names = {"SAVE": str(tmp_path / "run"), "RUN_DIR": str(tmp_path / "run"), "PYTHON": str(tmp_path / "python")}
+        path = f"{tmp_path}:/usr/bin:/bin"
+        return subprocess.run(
+            [str(script), *arguments],
+            env={**inputs, **names, "PATH": path, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return start
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(text)
+    (folder / name).chmod(0o755)
+
+
+def recorded(folder: Path, name: str) -> list[str]:
+    return (folder / f"{name}.argv").read_text().split("\0")[:-1]
+
+
+def machine_with(folder: Path, gpus: int) -> None:
+    program(folder, "nvidia-smi", "#!/bin/sh\n" + "echo GPU\n" * gpus)
+
+
+@pytest.mark.parametrize("script", ALL, ids=names)
+def test_every_script_passes_its_dry_run(script, run, tmp_path, capsys):
+    flags = ["--dry-run"] if script.parent.name == "smollm2_gsm8k" else []
+    result = run(script, *flags, DRY_RUN="1")
     assert result.returncode == 0, result.stderr
-    module, name, *flags, last = json.loads((tmp_path / "argv.json").read_text())
-    assert (module, name, last) == ("-m", "aer_openrlhf.cli.train_ppo_ray", "--dry-run")
-    args = parse(*flags)
-    assert args.aer.enable and args.ckpt.load_enable
-    if script.parent.name != "launch" and script.stem not in ("grpo", "clip_higher"):
-        assert args.aer.method == script.stem
+    module, name, *argv = recorded(tmp_path, "python")
+    assert (module, name, argv[-1]) == ("-m", "aer_openrlhf.cli.train_ppo_ray", "--dry-run")
+    with (
+        mock.patch.object(sys, "argv", ["aer-train", *argv]),
+        mock.patch("ray.init", side_effect=AssertionError("started Ray")),
+        mock.patch("torch.cuda.device_count", return_value=8),
+    ):
+        train_ppo_ray.main()
+    printed = capsys.readouterr().out
+    recipe = script.parent.name.startswith("qwen3")
+    method = script.stem if recipe and script.stem not in ("grpo", "clip_higher") else "aer"
+    assert f"method       {method}: " in printed
+    samples = int(argv[argv.index("--rollout.n_samples_per_prompt") + 1])
+    rollouts = (8 if script.parent.name == "smollm2_gsm8k" else ROWS) // int(
+        argv[argv.index("--rollout.batch_size") + 1]
+    )
+    assert f"{rollouts} rollouts" in printed and f"x {samples} responses, {rollouts} optimizer steps" in printed
+    assert "1 for its label in a box" in printed and "0 for another row's label in a box" in printed
+    assert "this machine has 8" in printed and "; about " in printed
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_missing_dataset_ends_in_one_line(tmp_path: Path) -> None:
-    save_tiny_model(tmp_path / "model")
-    result = dry_run(SCRIPTS[0], tmp_path, tmp_path / "none.jsonl")
+@pytest.mark.parametrize("script", ALL, ids=names)
+def test_every_script_says_what_it_needs_and_how_to_evaluate(script, run):
+    assert "Needs " in "".join(script.read_text().splitlines(keepends=True)[:6])
+    last = run(script, DRY_RUN="1").stdout.splitlines()[-1]
+    name, *argv = shlex.split(last)
+    assert name == "aer-eval"
+    with (
+        mock.patch.object(aer_eval, "import_module", wraps=aer_eval.import_module) as modules,
+        mock.patch("aer_eval.cli.run.run", return_value=0) as started,
+    ):
+        assert aer_eval.main(argv) == 0
+    assert modules.called and started.called
+
+
+def test_the_lora_script_merges_before_it_evaluates(run):
+    *_, merge, evaluate = run(EXAMPLES / "launch/train_aer_lora_24gb.sh", DRY_RUN="1").stdout.splitlines()
+    assert "openrlhf.cli.lora_combiner" in merge
+    merged = shlex.split(merge)[shlex.split(merge).index("--output_path") + 1]
+    assert f"--model {merged} " in evaluate
+
+
+@pytest.mark.parametrize(
+    ("environment", "gpus", "line"),
+    [
+        ({"MODEL": "/none"}, 8, "MODEL=/none: there is no such file or folder"),
+        ({"DATA": "none.jsonl"}, 8, "DATA=none.jsonl: there is no such file or folder"),
+        ({}, 7, "needs 8 GPUs, this machine has 7"),
+        ({}, None, "needs 8 GPUs, and finds no nvidia-smi"),
+    ],
+)
+def test_what_is_missing_ends_in_one_line(environment, gpus, line, run, tmp_path):
+    if gpus is not None:
+        machine_with(tmp_path, gpus)
+    result = run(GRPO, **environment)
     assert result.returncode == 2
-    assert "none.jsonl: there is no such file" in result.stderr
-    assert not (tmp_path / "argv.json").exists()
+    assert line in result.stderr and result.stderr.count("\n") == 1
+    assert not (tmp_path / "ray.argv").exists()
+
+
+def test_a_script_submits_a_job_and_fails_with_it(run, tmp_path):
+    machine_with(tmp_path, 8)
+    result = run(GRPO, "--aer.tau", "0.6")
+    assert result.returncode == 0, result.stderr
+    argv = recorded(tmp_path, "ray")
+    assert argv[:5] == ["job", "submit", "--address", "http://127.0.0.1:8265", "--"]
+    assert argv[-2:] == ["--aer.tau", "0.6"] and "--dry-run" not in argv
+    failed = run(GRPO, ray_status="1")
+    assert failed.returncode == 1 and "aer-eval" not in failed.stdout
+
+
+def test_resume_goes_on_while_checkpoints_appear(run, tmp_path):
+    resume = EXAMPLES / "launch/resume.sh"
+    assert "there is no checkpoint to resume from" in run(resume, str(GRPO)).stderr
+    latest = tmp_path / "run/checkpoints/_actor/latest"
+    latest.parent.mkdir(parents=True)
+    latest.write_text("global_step20")
+    launch = tmp_path / "launch.sh"  # fails after step 40, then without getting any further
+    program(tmp_path, launch.name, f"#!/bin/sh\necho start\nprintf global_step40 >{latest}\nexit 1\n")
+    result = run(resume, str(launch))
+    assert result.returncode == 2
+    assert result.stdout.count("start") == 2
+    assert "the run failed twice after checkpoint global_step40" in result.stderr
+
+
+def test_slurm_starts_a_node_each_and_trains_on_the_head(run, inputs, tmp_path):
+    program(tmp_path, "scontrol", "#!/bin/sh\necho one\necho two\n")
+    program(tmp_path, "srun", '#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
+    program(tmp_path, "python", '#!/bin/sh\ncase "$1" in -c) echo 16 ;; esac\n')
+    allocation = {"SLURM_SUBMIT_DIR": str(ROOT), "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "x"}
+    result = run(EXAMPLES / "launch/slurm.sh", **allocation)
+    assert result.returncode == 0, result.stderr
+    calls = recorded(tmp_path, "ray")
+    assert calls.count("start") == 2 and "one:6379" in calls
+    assert calls[calls.index("--actor.num_nodes") + 1] == "2"
+    assert calls[calls.index("--vllm.num_engines") + 1] == "16"
+    assert "aer-eval run" in result.stdout

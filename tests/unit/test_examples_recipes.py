@@ -21,7 +21,7 @@ def flags(script: Path, folder: Path) -> str:
     names = {"DRY_RUN": "1", "PYTHON": str(echo), "MODEL": "MODEL", "DATA": "DATA", "SAVE": "SAVE"}
     output = subprocess.run([str(script)], env={**os.environ, **names}, stdout=subprocess.PIPE, text=True, check=True)
     root = (script.parents[2]).resolve()
-    return output.stdout.strip().replace(str(root), "ROOT")
+    return output.stdout.splitlines()[0].replace(str(root), "ROOT")
 
 
 @pytest.mark.parametrize("recipe", ["qwen3_4b_base", "qwen3_8b_base"])
