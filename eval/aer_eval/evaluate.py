@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -42,26 +43,62 @@ class Task:
 def evaluate(
     engine: Engine, tasks: Sequence[Task], params: SamplingParams, out: Path, label: str | None = None
 ) -> list[SuiteSummary]:
-    """Bring every suite's store ``out/SUITE`` to the wanted samples, grade them all, and summarise.
+    """``evaluate_each`` with one way of sampling."""
+    return evaluate_each(engine, tasks, {out: params}, label)[out]
 
-    Closes the engine before grading, which needs the memory and the cores.
+
+def evaluate_each(
+    engine: Engine, tasks: Sequence[Task], params: Mapping[Path, SamplingParams], label: str | None = None
+) -> dict[Path, list[SuiteSummary]]:
+    """Bring every suite's store ``OUT/SUITE`` to the wanted samples, grade them all, and summarise.
+
+    The engine is started once for all; it is closed before grading, which needs the memory and the cores.
+
+    Args:
+        engine: holds the model.
+        tasks: the suites.
+        params: how each run folder ``OUT`` is sampled.
+        label: name for tables and plots; None for the model's.
+
+    Returns:
+        The summaries by run folder, in the order of the tasks.
 
     Raises:
         UserError: from suites, store, engine or grading; finished samples are kept.
     """
     label = label or Path(engine.identity.name).name
     try:
-        for task in tasks:
-            _sample(engine, task, params, out / task.suite.name, label)
+        for out, sampling in params.items():
+            for task in tasks:
+                _sample(engine, task, sampling, out / task.suite.name, label)
     finally:
         engine.close()
-    summaries = []
-    for task in tasks:
-        store = out / task.suite.name
-        samples = read_samples(store)
-        _refuse_copies(store, samples, params)
-        summaries.append(summarise(score_samples(store, samples, label)))
-    return summaries
+    return {
+        out: [_grade(out / task.suite.name, sampling, label) for task in tasks] for out, sampling in params.items()
+    }
+
+
+def _grade(store: Path, params: SamplingParams, label: str) -> SuiteSummary:
+    samples = read_samples(store)
+    _refuse_copies(store, samples, params)
+    return summarise(score_samples(store, samples, label))
+
+
+def pass_at_k_record(summary: SuiteSummary, model: str, temperature: float) -> dict[str, Any]:
+    """One entry of a ``pass_at_k.json``, as `aer-report` and `aer-study` read it; what is not known is absent."""
+    passes = {name.removeprefix("pass@"): e.value for name, e in summary.estimates.items() if name.startswith("pass@")}
+    diversity = {
+        name: summary.diversity[name] for name in ("distinct_correct", "entropy") if name in summary.diversity
+    }
+    return {
+        "label": f"{summary.label} {summary.suite}, T = {temperature:g}",
+        "checkpoint": model,
+        "num_prompts": summary.num_problems,
+        "num_samples": summary.min_samples,
+        "temperature": temperature,
+        "pass_at_k": passes,
+        **diversity,
+    }
 
 
 def _sample(engine: Engine, task: Task, params: SamplingParams, path: Path, label: str) -> None:

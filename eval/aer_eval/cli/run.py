@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from aer_eval.cli import engine_flags, sampling_flags, suite_flags
+from aer_eval.sampling.units import SamplingParams
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,20 +21,52 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     suite_flags.add(parser)
     engine_flags.add(parser)
     sampling_flags.add(parser)
+    parser.add_argument(
+        "--temperatures",
+        type=float,
+        nargs="+",
+        metavar="T",
+        help="several temperatures with one start of the engine, instead of --temperature: OUT/T-0.7/SUITE and so on",
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder; gets one store a suite")
     parser.add_argument("--label", help="name for tables and plots (default: the model's name)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write pass@k for `aer-report` and `aer-study`")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Sample, grade, print. Everything that can be checked is checked before the engine starts."""
-    from aer_eval.evaluate import evaluate
+    from aer_eval.evaluate import evaluate_each, pass_at_k_record
     from aer_eval.grading.grader import GRADER_ID
     from aer_eval.metrics.summary import markdown_table
+    from aer_eval.whole_file import whole_file
 
-    params = sampling_flags.parse(args)
+    params = _params(args)
     tasks = suite_flags.load_tasks(args)
-    summaries = evaluate(engine_flags.choose(args, args.model), tasks, params, args.out, args.label)
-    print(markdown_table(summaries))
-    print(f"graded by {GRADER_ID}; `aer-eval report {args.out} --out {args.out / 'report'}` draws the report")
+    results = evaluate_each(engine_flags.choose(args, args.model), tasks, params, args.label)
+    for out, summaries in results.items():
+        title = f"temperature {params[out].temperature:g}\n\n" if args.temperatures else ""
+        print(f"{title}{markdown_table(summaries)}\n")
+    if args.json is not None:
+        records = [
+            pass_at_k_record(summary, args.model, params[out].temperature)
+            for out, summaries in results.items()
+            for summary in summaries
+        ]
+        with whole_file(args.json) as file:
+            file.write(json.dumps(records, indent=2) + "\n")
+    folders = " ".join(map(str, results))
+    print(f"graded by {GRADER_ID}; `aer-eval report {folders} --out {args.out / 'report'}` draws the report")
     return 0
+
+
+def _params(args: argparse.Namespace) -> dict[Path, SamplingParams]:
+    """How each run folder is sampled: OUT itself, or a folder in it for every one of several temperatures."""
+    if not args.temperatures:
+        return {args.out: sampling_flags.parse(args)}
+    return {
+        args.out / f"T-{temperature:g}": sampling_flags.parse(
+            argparse.Namespace(**{**vars(args), "temperature": temperature})
+        )
+        for temperature in args.temperatures
+    }
