@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from aer_eval.errors import UserError
+from aer_eval.errors import UserError, first_line
 from aer_eval.metrics.markdown import ABSENT, table
 from aer_eval.whole_file import whole_file
 from aer_openrlhf.report.runs import Evaluation, RunError, load_run
@@ -18,12 +18,13 @@ from . import folder
 from .definition import Run
 
 KEYS = ["task", "arm", "seed", "temperature"]
+NAMES = {"task": str, "arm": str, "seed": int}
 LAST_STEPS = 20
 """Over which the final entropy is averaged."""
 HEADINGS = {
     "distinct_correct": "distinct right",
-    "entropy_ratio": f"entropy / H_0, last {LAST_STEPS} steps",
-    "entropy_target": "entropy / target",
+    "entropy_over_initial": f"entropy / H_0, last {LAST_STEPS} steps",
+    "entropy_over_target": "entropy / target",
     "train_seconds": "wall time (s)",
 }
 
@@ -34,8 +35,14 @@ def collect(runs: Sequence[Run]) -> pd.DataFrame:
     Raises:
         UserError: a finished run's files cannot be read.
     """
-    finished = [run for run in runs if folder.state(run) == "finished"]
-    return pd.DataFrame([row for run in finished for row in _rows(run)], columns=None if finished else KEYS)
+    rows = [row for run in runs if folder.state(run) == "finished" for row in _rows(run)]
+    return _typed(pd.DataFrame(rows, columns=None if rows else KEYS))
+
+
+def _typed(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with every figure a float, NaN where it is not known, however they were come by."""
+    figures = [column for column in rows if column not in NAMES]
+    return rows.astype({**dict.fromkeys(figures, float), **NAMES})
 
 
 def _rows(run: Run) -> list[dict[str, Any]]:
@@ -72,8 +79,8 @@ def entropy_figures(trained: Trained) -> dict[str, Any]:
     return {
         "steps": int(trained.metrics.index[-1]),
         "entropy": _rounded(last),
-        "entropy_ratio": _rounded(last / float(entropy.iloc[0])),
-        "entropy_target": _rounded(last / float(target.iloc[-1])) if followed else None,
+        "entropy_over_initial": _rounded(last / float(entropy.iloc[0])),
+        "entropy_over_target": _rounded(last / float(target.iloc[-1])) if followed else None,
     }
 
 
@@ -102,11 +109,9 @@ def merge(rows: pd.DataFrame, others: Sequence[Path]) -> pd.DataFrame:
     frames = [rows]
     for path in others:
         try:
-            frames.append(pd.read_csv(path))
-        except (OSError, ValueError) as problem:
-            raise UserError(f"--merge {path}: {problem}") from problem
-        if missing := [key for key in KEYS if key not in frames[-1]]:
-            raise UserError(f"--merge {path}: no column {', '.join(missing)}; give a table.csv of aer-study")
+            frames.append(_typed(pd.read_csv(path, dtype=NAMES)))
+        except (OSError, ValueError, KeyError) as problem:
+            raise UserError(f"--merge {path}: not a table.csv of aer-study ({first_line(problem)})") from problem
     merged = pd.concat([frame for frame in frames if len(frame)] or frames).drop_duplicates()
     twice = merged[merged.duplicated(KEYS)]
     if len(twice):

@@ -102,7 +102,7 @@ def test_finished_runs_are_skipped_and_the_table_has_a_row_a_temperature(study: 
         ("other", 1.0),
     ]
     # Entropies 1 and 1/2: the last steps' mean is 0.75 of H_0 = 1, and 0.75 / 0.4 of the target.
-    assert set(rows["entropy_ratio"]) == {0.75} and set(rows["entropy_target"]) == {1.875}
+    assert set(rows["entropy_over_initial"]) == {0.75} and set(rows["entropy_over_target"]) == {1.875}
     assert "## sums, temperature 0.5" in (study.parent / "grid" / "table.md").read_text()
     assert (study.parent / "grid" / "frontier-sums.png").exists()
 
@@ -218,10 +218,14 @@ def test_one_seed_has_no_standard_deviation() -> None:
 
 
 def test_merge_adds_rows_and_refuses_two_that_differ(tmp_path: Path) -> None:
-    here = rows(seed=[1, 2], **{"pass@1": [0.2, 0.4]})
-    results.write_csv(rows(seed=[2, 3], **{"pass@1": [0.4, 0.9]}), tmp_path / "there.csv")
+    here = rows(seed=[1, 2], train_seconds=[5.0, float("nan")], **{"pass@1": [0.2, 1 / 3]})
+    there = rows(seed=[2, 3], train_seconds=[None, None], **{"pass@1": [1 / 3, 0.9]})
+    results.write_csv(there, tmp_path / "there.csv")
     merged = results.merge(here, [tmp_path / "there.csv"])
     assert list(merged["seed"]) == [1, 2, 3]
     results.write_csv(rows(seed=[1], **{"pass@1": [0.3]}), tmp_path / "other.csv")
     with pytest.raises(UserError, match="two different rows for sums/plain/seed-1"):
         results.merge(here, [tmp_path / "other.csv"])
+    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="not a table"):
+        results.merge(here, [tmp_path / "notes.csv"])

@@ -1,0 +1,54 @@
+"""`aer-study` on the real stack: stopped in the middle, resumed from the checkpoint, evaluated, in one table."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from tests.e2e.conftest import EXIT_TIMEOUT, REPOSITORY, Training
+
+STEPS = 12
+
+
+def write_study(folder: Path) -> Path:
+    path = folder / "short.yaml"
+    path.write_text(
+        f"base: {REPOSITORY / 'examples' / 'studies' / 'demo.yaml'}\n"
+        f"values: {{steps: {STEPS}, prompts: 20, samples: 8, temperatures: [0.5, 1.0]}}\n"
+        "flags: {ckpt.save_steps: 2}\n"
+        "tasks: {make_n: }\narms: {grpo: , aer: }\nseeds: [1]\n"
+    )
+    return path
+
+
+def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(tmp_path: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "aer_openrlhf.cli.study",
+        "run",
+        str(write_study(tmp_path)),
+        "--runs",
+        str(tmp_path),
+    ]
+    command = ["env", "-C", str(REPOSITORY), *words]
+    grpo = tmp_path / "short" / "make_n" / "grpo" / "seed-1"
+    grpo.parent.mkdir(parents=True)
+    stopped = Training(grpo, command).start()
+    stopped.wait_for_step(4)
+    stopped.process.send_signal(signal.SIGINT)
+    assert stopped.process.wait(timeout=2 * EXIT_TIMEOUT) == 130
+    stopped.assert_nothing_is_left()
+    assert 4 <= len(stopped.rows()) < STEPS and not (grpo / "trained.json").exists()
+
+    resumed = Training(grpo, command).start().finish()
+    assert [row["step"] for row in resumed.rows()] == list(range(1, STEPS + 1))
+    assert "resumed after step" in (grpo / "train.log").read_text()
+    assert json.loads((grpo / "run.json").read_text())["attempts"] == 2
+    table = pd.read_csv(tmp_path / "short" / "table.csv")
+    assert list(table["arm"]) == ["grpo", "grpo", "aer", "aer"] and list(table["temperature"]) == [0.5, 1.0] * 2
+    assert table["pass@1"].between(0, 1).all() and table["entropy"].gt(0).all()
+    assert (tmp_path / "short" / "frontier-make_n.png").exists()
+    assert "2 finished earlier" in Training(grpo, command).start().finish().output()
