@@ -51,15 +51,24 @@ def _run(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> int:
         return 0
     _write_results(args, study, runs)  # a CSV that cannot be merged is refused here too
     print(f"{study.name}: {len(chosen)} runs, {len(chosen) - len(todo)} finished earlier", flush=True)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal stops nothing
-            signal.signal(number, signal.default_int_handler)
+    _take_signals()
     watchdog.start()
     failures = Runner(args.jobs).perform(todo, lambda _: _write_results(args, study, runs))
     print(f"table  {args.runs / study.name / 'table.md'}")
     for failure in failures:
         print(f"{PROGRAM}: failed: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _take_signals() -> None:
+    """Let SIGTERM and a closed terminal stop the study as Ctrl-C does, in a background job too."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # under nohup a closed terminal stops nothing
+            signal.signal(number, signal.default_int_handler)
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # the children would ignore it too, and so could not be stopped
+        signal.signal(signal.SIGINT, lambda *_: None)
 
 
 def _chosen(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> list[Run]:

@@ -144,10 +144,14 @@ def test_a_failed_run_is_reported_with_its_log_and_the_others_go_on(study: Path)
     assert (folder(study, "plain") / "done.json").exists() and not (folder(study, "other") / "trained.json").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_reaches_the_child_and_the_same_command_goes_on(study: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(("number", "ignoring"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGTERM, "INT")])
+def test_a_stop_reaches_the_child_and_the_same_command_goes_on(
+    study: Path, number: signal.Signals, ignoring: str
+) -> None:
+    """A shell lets the background jobs of a script ignore SIGINT."""
     write(study.parent, "{slow: true}")
-    process = subprocess.Popen(command(study), stderr=subprocess.PIPE, text=True)
+    ignorant = ["sh", "-c", f"trap '' {ignoring}; exec \"$@\"", "sh"] if ignoring else []
+    process = subprocess.Popen([*ignorant, *command(study)])
     wait_for(folder(study, "other") / "starts")
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
