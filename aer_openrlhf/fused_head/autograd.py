@@ -64,9 +64,13 @@ def _tile_logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, temperatur
 
 
 def _labels_in(labels: Tensor, tile: slice) -> tuple[Tensor, Tensor]:
-    """The tokens whose label lies in the tile, and their columns in it."""
-    rows = ((labels >= tile.start) & (labels < tile.stop)).nonzero().squeeze(-1)
-    return rows, labels[rows] - tile.start
+    """(N,) whether a token's label lies in the tile, and (N, 1) its column there (any, where it does not).
+
+    Without `nonzero`: a GPU would wait for it in every tile.
+    """
+    columns = labels - tile.start
+    width = tile.stop - tile.start
+    return (columns >= 0) & (columns < width), columns.clamp(0, width - 1).unsqueeze(-1)
 
 
 class _FusedHead(torch.autograd.Function):
@@ -85,8 +89,8 @@ class _FusedHead(torch.autograd.Function):
         total, weighted, picked = (torch.zeros_like(highest) for _ in range(3))  # weighted: sum of exp(z - m) (z - m)
         for tile in _tiles(len(weight), width):
             logits = _tile_logits(hidden, weight, bias, temperature, tile)
-            rows, columns = _labels_in(labels, tile)
-            picked[rows] = logits[rows, columns]
+            inside, columns = _labels_in(labels, tile)
+            picked = torch.where(inside, logits.gather(-1, columns).squeeze(-1), picked)
             new_highest = torch.maximum(highest, logits.amax(-1))
             drop = highest - new_highest
             scale = drop.exp()
@@ -120,8 +124,8 @@ class _FusedHead(torch.autograd.Function):
         for tile in _tiles(len(weight), ctx.width):
             logits = _tile_logits(hidden, weight, bias, ctx.temperature, tile)
             gradient = _logit_gradient(logits, normalizer, entropy, of_log_prob, of_entropy)
-            rows, columns = _labels_in(labels, tile)
-            gradient[rows, columns] += of_log_prob[rows]
+            inside, columns = _labels_in(labels, tile)
+            gradient.scatter_add_(-1, columns, (of_log_prob * inside).unsqueeze(-1))
             if bias_gradient is not None:
                 bias_gradient[tile] = gradient.sum(0)
             gradient = gradient.to(hidden.dtype)

@@ -55,9 +55,10 @@ def _add_fused_head(group: Any) -> None:
     group.add_argument(
         f"--{PREFIX}.fused_head",
         choices=["on", "off"],
-        default="off",
+        default="on",
         help="on: compute log-probabilities and entropy from hidden states in tiles of the vocabulary, without ever "
-        "holding the logits; where the model does not allow it, a line says why (default: off)",
+        "holding the logits; where the model does not allow it, a line says why. off: OpenRLHF's own way, bit for bit "
+        "(default: on)",
     )
     group.add_argument(
         f"--{PREFIX}.fused_head_mb",

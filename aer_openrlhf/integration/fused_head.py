@@ -2,7 +2,7 @@
 
 The output layer returns, in place of (B, T, V) logits, a (B, T, 2) pair of log-probability and entropy; the two
 functions by which `openrlhf.models.actor` turns logits into these take their column of the pair. The layer is still
-called as a module. Under ZeRO-3 the stock head stays: that the backward has the gathered weight is not shown yet.
+called as a module, so DeepSpeed's ZeRO-3 gathers its weight before the forward and before the backward.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ def reason_against(actor: Any, args: SimpleNamespace, method: EntropyMethod | No
         return "the model scales or caps its logits"
     if type(head) is not torch.nn.Linear:
         return f"the output layer is a {type(head).__name__}, not a plain Linear (an adapter on it, for example)"
-    if args.ds.zero_stage == 3:
-        return "ZeRO-3 keeps the weight in parts"
     if args.ds.ring_attn_size > 1 or args.ds.tensor_parallel_size > 1 or args.ds.use_liger_kernel:
         return "ring attention, tensor parallelism and the Liger kernel have heads of their own"
     return None

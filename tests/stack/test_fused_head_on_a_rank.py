@@ -16,8 +16,11 @@ def assert_alike(fused, stock, start):
     for (full, _), (expected, _) in zip(fused["entropy"], stock["entropy"], strict=True):
         torch.testing.assert_close(full, expected, rtol=2e-2, atol=2e-2)
     assert fused["status"]["policy_loss"] == pytest.approx(stock["status"]["policy_loss"], abs=2e-2)
-    cosine = torch.nn.functional.cosine_similarity(moved(fused, start), moved(stock, start), dim=0)
-    assert float(cosine) > 0.99
+    assert_alike_direction(fused, stock, start)
+
+
+def assert_alike_direction(first, second, start):
+    assert float(torch.nn.functional.cosine_similarity(moved(first, start), moved(second, start), dim=0)) > 0.99
 
 
 def test_training_is_that_of_the_stock_head(run_each, model_dir):
@@ -36,3 +39,15 @@ def test_training_is_that_of_the_stock_head(run_each, model_dir):
     assert any(
         not torch.equal(ours[0], theirs[0]) for ours, theirs in zip(fused["entropy"], stock["entropy"], strict=True)
     )
+
+
+def test_zero3_on_two_ranks_is_one_rank(run_ranks, model_dir):
+    """The head's weight lies in two parts and is gathered for the forward and for the backward."""
+    one_step = ("--train.batch_size", "24", "--train.micro_batch_size", "4", "--ds.zero_stage", "3", *ON)
+    (start,) = run_ranks(1, model_dir, "aer:mixed", *one_step, "--actor.adam.lr", "0")
+    (one,) = run_ranks(1, model_dir, "aer:mixed", *one_step)
+    two = run_ranks(2, model_dir, "aer:mixed", *one_step)
+    (stock,) = run_ranks(1, model_dir, "aer:mixed", *one_step, "--aer.fused_head", "off")
+    assert all(torch.equal(two[0]["params"][name], two[1]["params"][name]) for name in start["params"])
+    assert_alike_direction(two[0], one, start)
+    assert_alike_direction(one, stock, start)
