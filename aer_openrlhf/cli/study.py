@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aer_eval import watchdog
@@ -43,11 +43,7 @@ def _run(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> int:
     states = {run.name: folder.state(run) for run in chosen}  # whatever is refused is refused before the first start
     todo = [run for run in chosen if states[run.name] != "finished"]
     if args.dry_run:
-        for run in chosen:
-            print(f"{states[run.name]:11}  {run.name}")
-            if states[run.name] in ("new", "interrupted"):
-                print(f"             {shlex.join(run.train)}")
-        print(", ".join(f"{count} {name}" for name, count in Counter(states.values()).items()))
+        _describe(chosen, states)
         return 0
     _write_results(args, study, runs)  # a CSV that cannot be merged is refused here too
     print(f"{study.name}: {len(chosen)} runs, {len(chosen) - len(todo)} finished earlier", flush=True)
@@ -58,6 +54,17 @@ def _run(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> int:
     for failure in failures:
         print(f"{PROGRAM}: failed: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _describe(runs: Sequence[Run], states: Mapping[str, folder.State]) -> None:
+    shown: dict[str, str] = {}
+    for run in runs:
+        state = states[run.name]
+        shown[run.name] = "running" if state in ("interrupted", "trained") and folder.in_use(run) else state
+        print(f"{shown[run.name]:11}  {run.name}")
+        if shown[run.name] in ("new", "interrupted"):
+            print(f"             {shlex.join(run.train)}")
+    print(", ".join(f"{count} {name}" for name, count in Counter(shown.values()).items()))
 
 
 def _take_signals() -> None:

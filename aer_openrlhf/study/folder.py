@@ -71,6 +71,15 @@ def locked(run: Run) -> Iterator[int]:
         yield file.fileno()
 
 
+def in_use(run: Run) -> bool:
+    """Whether somebody works in the run's folder."""
+    try:
+        with locked(run):
+            return False
+    except UserError:
+        return True
+
+
 def read(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where the file is missing.
 

@@ -18,7 +18,7 @@ def write_study(folder: Path) -> Path:
         f"base: {REPOSITORY / 'examples' / 'studies' / 'demo.yaml'}\n"
         f"values: {{steps: {STEPS}, prompts: 20, samples: 8, temperatures: [0.5, 1.0]}}\n"
         "flags: {ckpt.save_steps: 2}\n"
-        "tasks: {make_n: }\narms: {grpo: , aer: }\nseeds: [1]\n"
+        "tasks: {countdown: }\narms: {grpo: , aer: }\nseeds: [1]\n"
     )
     return path
 
@@ -34,7 +34,7 @@ def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(tmp_path: Path) 
         str(tmp_path),
     ]
     command = ["env", "-C", str(REPOSITORY), *words]
-    grpo = tmp_path / "short" / "make_n" / "grpo" / "seed-1"
+    grpo = tmp_path / "short" / "countdown" / "grpo" / "seed-1"
     grpo.parent.mkdir(parents=True)
     stopped = Training(grpo, command).start()
     stopped.wait_for_step(4)
@@ -50,5 +50,5 @@ def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(tmp_path: Path) 
     table = pd.read_csv(tmp_path / "short" / "table.csv")
     assert list(table["arm"]) == ["grpo", "grpo", "aer", "aer"] and list(table["temperature"]) == [0.5, 1.0] * 2
     assert table["pass@1"].between(0, 1).all() and table["entropy"].gt(0).all()
-    assert (tmp_path / "short" / "frontier-make_n.png").exists()
+    assert (tmp_path / "short" / "frontier-countdown.png").exists()
     assert "2 finished earlier" in Training(grpo, command).start().finish().output()

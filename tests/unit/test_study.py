@@ -154,6 +154,7 @@ def test_a_stop_reaches_the_child_and_the_same_command_goes_on(
     process = subprocess.Popen([*ignorant, *command(study)])
     wait_for(folder(study, "other") / "starts")
     children = psutil.Process(process.pid).children(recursive=True)
+    assert "running      sums/other/seed-1" in run(study, "--dry-run").stdout
     process.send_signal(number)
     assert process.wait(30) == 130
     assert (folder(study, "other") / "interrupted").exists()
