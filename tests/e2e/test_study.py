@@ -3,9 +3,11 @@
 import json
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.e2e.conftest import EXIT_TIMEOUT, REPOSITORY, Training
 
@@ -23,7 +25,9 @@ def write_study(folder: Path) -> Path:
     return path
 
 
-def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(tmp_path: Path) -> None:
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[[], Training]]:
+    """Start the study in the repository; whatever is left of it in the end is killed."""
     words = [
         sys.executable,
         "-m",
@@ -33,17 +37,32 @@ def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(tmp_path: Path) 
         "--runs",
         str(tmp_path),
     ]
-    command = ["env", "-C", str(REPOSITORY), *words]
-    grpo = tmp_path / "short" / "countdown" / "grpo" / "seed-1"
-    grpo.parent.mkdir(parents=True)
-    stopped = Training(grpo, command).start()
+    first_run = tmp_path / "short" / "countdown" / "grpo" / "seed-1"
+    first_run.parent.mkdir(parents=True)
+    started: list[Training] = []
+
+    def start() -> Training:
+        started.append(Training(first_run, ["env", "-C", str(REPOSITORY), *words]).start())
+        return started[-1]
+
+    yield start
+    for study in started:
+        study.kill_all()
+        study.log.close()
+
+
+def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(
+    launch: Callable[[], Training], tmp_path: Path
+) -> None:
+    stopped = launch()
     stopped.wait_for_step(4)
     stopped.process.send_signal(signal.SIGINT)
     assert stopped.process.wait(timeout=2 * EXIT_TIMEOUT) == 130
     stopped.assert_nothing_is_left()
+    grpo = stopped.run_dir
     assert 4 <= len(stopped.rows()) < STEPS and not (grpo / "trained.json").exists()
 
-    resumed = Training(grpo, command).start().finish()
+    resumed = launch().finish()
     assert [row["step"] for row in resumed.rows()] == list(range(1, STEPS + 1))
     assert "resumed after step" in (grpo / "train.log").read_text()
     assert json.loads((grpo / "run.json").read_text())["attempts"] == 2
@@ -51,4 +70,4 @@ def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(tmp_path: Path) 
     assert list(table["arm"]) == ["grpo", "grpo", "aer", "aer"] and list(table["temperature"]) == [0.5, 1.0] * 2
     assert table["pass@1"].between(0, 1).all() and table["entropy"].gt(0).all()
     assert (tmp_path / "short" / "frontier-countdown.png").exists()
-    assert "2 finished earlier" in Training(grpo, command).start().finish().output()
+    assert "2 finished earlier" in launch().finish().output()
