@@ -104,7 +104,7 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
     rows = results.merge(results.collect(runs), args.merge)
     results.write_csv(rows, out / "table.csv")
     command = shlex.join([PROGRAM, "table", str(args.study), *(f"--merge={path}" for path in args.merge)])
-    (out / "table.md").write_text(results.markdown(rows, command))
+    (out / "table.md").write_text(results.markdown(rows, command, study.reference))
     finished = [run for run in runs if folder.state(run) == "finished"]
     for task in study.tasks:
         with styled():

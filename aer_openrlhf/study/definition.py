@@ -19,7 +19,7 @@ from aer_eval.errors import UserError, first_line
 
 NAME = re.compile(r"[\w.-]*\w")
 """What a task or an arm may be called: its name is that of a folder."""
-KEYS = {"train", "evaluate", "settings", "flags", "values", "tasks", "arms", "seeds"}
+KEYS = {"train", "evaluate", "settings", "flags", "values", "tasks", "arms", "reference", "seeds"}
 GIVEN = ("task", "arm", "method", "seed", "run_dir", "flags")
 """The placeholders that a run fills; ``values`` and a task's entries are the others."""
 
@@ -65,6 +65,8 @@ class Study:
     """Name -> the task's own values of placeholders."""
     arms: Mapping[str, Arm]
     seeds: tuple[int, ...]
+    reference: str
+    """The arm whose frontier the others are compared with."""
     evaluate: str = ""
     flags: Mapping[str, Any] = field(default_factory=dict)
     """Training flags of every run, without their dashes; an arm's flags win."""
@@ -180,12 +182,17 @@ def _parse(name: str, contents: Mapping[str, Any]) -> Study:
     seeds = contents["seeds"]
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds) or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds is {seeds}: give a list of different whole numbers")
+    arms = {arm: _arm(_name("arms", arm), entry) for arm, entry in _mapping("arms", contents["arms"]).items()}
+    reference = contents.get("reference", next(iter(arms)))
+    if reference not in arms:
+        raise ValueError(f"reference: {reference}: no such arm; there are {', '.join(arms)}")
     return Study(
         name=_name("the file's name", name),
         train=_command("train", contents["train"]),
         evaluate=_command("evaluate", contents.get("evaluate", "")),
         tasks=tasks,
-        arms={arm: _arm(_name("arms", arm), entry) for arm, entry in _mapping("arms", contents["arms"]).items()},
+        arms=arms,
+        reference=reference,
         seeds=tuple(seeds),
         flags=_flags("flags", contents.get("flags")),
         values=values,

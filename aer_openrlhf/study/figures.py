@@ -14,6 +14,7 @@ from aer_openrlhf.report.runs import Run as Trained
 from aer_openrlhf.report.runs import load_run
 
 from .definition import Run
+from .frontier import shown_ks
 
 # Paul Tol's muted and vibrant colours: a study has more arms than a report has runs.
 COLORS = (
@@ -21,7 +22,6 @@ COLORS = (
     *("#882255", "#44aa99", "#ee7733", "#999933", "#cc6677", "#0077bb", "#bbbbbb"),
     *("#661100", "#ee3377"),
 )
-PANELS = 4
 
 
 def frontier(rows: pd.DataFrame) -> Figure | None:
@@ -29,9 +29,8 @@ def frontier(rows: pd.DataFrame) -> Figure | None:
 
     An arm is above another where its curve is: at the same pass@1 it has the higher pass@k.
     """
-    passes = sorted((int(name.removeprefix("pass@")) for name in rows if str(name).startswith("pass@")), reverse=True)
-    ks = sorted(k for k in passes[:PANELS] if k > 1)
-    if 1 not in passes or not ks:
+    ks = shown_ks(rows)
+    if not ks:
         return None
     figure, axes = panels(len(ks), height=3.6, xlabel="pass@1")
     arms = list(rows["arm"].drop_duplicates())

@@ -16,6 +16,7 @@ from aer_openrlhf.report.runs import Run as Trained
 
 from . import folder
 from .definition import Run
+from .frontier import distances
 
 KEYS = ["task", "arm", "seed", "temperature"]
 NAMES = {"task": str, "arm": str, "seed": int}
@@ -132,8 +133,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def markdown(rows: pd.DataFrame, command: str) -> str:
-    """One table a task and temperature: an arm a line, mean ± standard deviation over its seeds."""
+def markdown(rows: pd.DataFrame, command: str, reference: str) -> str:
+    """A table a task and temperature, an arm a line, then the distances to the reference's frontier."""
     if rows.empty:
         return f"Made by `{command}`.\n\nNo run is finished.\n"
     passes = [column for column in rows if str(column).startswith("pass@")]
@@ -147,13 +148,33 @@ def markdown(rows: pd.DataFrame, command: str) -> str:
             for (_, _, arm), line in group.iterrows()
         ]
         parts.append(f"{title}\n\n{table(headings, lines)}")
-    return "\n\n".join(parts) + "\n"
+    parts += [_distances(str(task), group, reference) for task, group in rows.groupby("task", sort=False)]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _cell(line: Any, column: str) -> str:
+def _distances(task: str, rows: pd.DataFrame, reference: str) -> str:
+    """Nothing where no arm has a seed in common with the reference."""
+    found = distances(rows, reference)
+    columns = [column for column in found if column not in ("arm", "seed")]
+    if found.empty or not columns:
+        return ""
+    groups = found.groupby("arm", sort=False)
+    figures = groups[columns].agg(["mean", "std"]).join(groups.size().rename(("seed", "count")))
+    lines = [
+        [str(arm), str(int(line["seed", "count"])), *(_cell(line, column, sign="+") for column in columns)]
+        for arm, line in figures.iterrows()
+    ]
+    told = (
+        f"pass@k above {reference}'s at the same pass@1 or more, seed by seed: the mean distance of the two frontiers "
+        "over the pass@1 that both reach."
+    )
+    return f"## {task}, above the frontier of {reference}\n\n{told}\n\n{table(['arm', 'seeds', *columns], lines)}"
+
+
+def _cell(line: Any, column: str, sign: str = "") -> str:
     mean, deviation = line[column, "mean"], line[column, "std"]
     if pd.isna(mean):
         return ABSENT
     digits = 0 if column == "train_seconds" else 2 if column == "distinct_correct" else 3
-    text = f"{mean:.{digits}f}"
+    text = f"{mean:{sign}.{digits}f}"
     return text if pd.isna(deviation) else f"{text} ± {deviation:.{digits}f}"

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from aer_eval.errors import UserError
 from aer_openrlhf.study import results
 from aer_openrlhf.study.definition import load
+from aer_openrlhf.study.frontier import distance, distances, frontier
 
 FAKE = """
 import json, sys, time
@@ -186,6 +188,7 @@ def test_after_kill_9_no_child_is_left_and_the_same_command_goes_on(study: Path)
         ("{flags}", "{flagz}", "train: {flagz}: unknown placeholder"),
         ("seeds: [1]", "seeds: 1", "seeds is 1: give a list"),
         ("tasks:", "task:", "task: unknown"),
+        ("seeds:", "reference: third\nseeds:", "reference: third: no such arm"),
         ("{aer.tau: 0.5}", "{--aer.tau: 0.5}", "a flag is without dashes"),
         ("method: plain", "metod: plain", "metod: an arm has method and flags"),
     ],
@@ -215,11 +218,13 @@ def test_mean_and_standard_deviation_over_seeds() -> None:
     assert line["pass@1", "mean"] == pytest.approx(0.5)
     assert line["pass@1", "std"] == pytest.approx(0.13**0.5)
     assert line["seed", "count"] == 3
-    assert "| plain | 3 | 0.500 ± 0.361 |" in results.markdown(rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]}), "")
+    assert "| plain | 3 | 0.500 ± 0.361 |" in results.markdown(
+        rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]}), "", "plain"
+    )
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
-    assert "| plain | 1 | 0.200 |" in results.markdown(rows(seed=[1], **{"pass@1": [0.2]}), "")
+    assert "| plain | 1 | 0.200 |" in results.markdown(rows(seed=[1], **{"pass@1": [0.2]}), "", "plain")
 
 
 def test_merge_adds_rows_and_refuses_two_that_differ(tmp_path: Path) -> None:
@@ -234,3 +239,27 @@ def test_merge_adds_rows_and_refuses_two_that_differ(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="not a table"):
         results.merge(here, [tmp_path / "notes.csv"])
+
+
+def curve(arm: str, pass_1: list[float], pass_4: list[float]) -> pd.DataFrame:
+    temperatures = [0.5 + place for place in range(len(pass_1))]
+    return pd.DataFrame({"arm": arm, "seed": 1, "temperature": temperatures, "pass@1": pass_1, "pass@4": pass_4})
+
+
+def test_the_frontier_is_the_highest_pass_at_k_for_at_least_a_pass_at_1() -> None:
+    """The curve (0.4, 0.5) - (0.6, 0.7) - (0.2, 0.9): from 0.6 back to 0.2 it rises by 0.2 over 0.4."""
+    levels = np.array([0.1, 0.2, 0.4, 0.5, 0.6, 0.7])
+    found = frontier([0.4, 0.6, 0.2], [0.5, 0.7, 0.9], levels)
+    np.testing.assert_allclose(found, [0.9, 0.9, 0.8, 0.75, 0.7, np.nan])
+
+
+def test_a_method_that_only_moves_along_the_curve_has_no_distance() -> None:
+    """On the line pass@4 = 1 - pass@1 both; the other one 0.1 above it over their common range 0.3 to 0.5."""
+    reference, along = curve("plain", [0.6, 0.5, 0.3], [0.4, 0.5, 0.7]), curve("along", [0.5, 0.2], [0.5, 0.8])
+    above = curve("above", [0.5, 0.3], [0.6, 0.8])
+    found = distances(pd.concat([reference, along, above]), "plain").set_index("arm")["pass@4"]
+    assert found["along"] == pytest.approx(0, abs=1e-12) and found["above"] == pytest.approx(0.1)
+
+
+def test_curves_without_a_common_pass_at_1_have_no_distance() -> None:
+    assert distance(curve("a", [0.3, 0.2], [0.5, 0.6]), curve("b", [0.6, 0.4], [0.5, 0.6]), 4) is None
