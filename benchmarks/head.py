@@ -1,6 +1,6 @@
 """Peak memory and time of the language-model head: OpenRLHF's path without and with entropy, and the fused head.
 
-python benchmarks/head.py [--tokens 4096] [--vocab 151936] [--hidden 1024] [--dtype bf16] [--rounds 3] [--json]
+python benchmarks/head.py [--tokens 4096 ...] [--vocab 151936 ...] [--hidden 1024 ...] [--rounds 3] [--json]
 
 Each case is one forward and backward from hidden states to their gradient and the weight's, in a process of its own:
 
@@ -10,18 +10,23 @@ Each case is one forward and backward from hidden states to their gradient and t
 
 Extra memory is what comes on top of hidden states, weight and an imported torch: on a CPU the rise of the process's
 peak resident memory, on a GPU the allocator's peak. OpenRLHF's entropy runs eagerly here, as on the CPU platform;
-under torch.compile it keeps one float32 copy of the logits less. Seconds are the best of the rounds, interleaved.
+under torch.compile it keeps one float32 copy of the logits less. Seconds are the best of the rounds, interleaved. A
+case that the machine's free memory does not hold is left out, and a line says so.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import psutil
+import torch
 
 CASES = ("stock", "stock_entropy", "fused")
 MIB = 2**20
@@ -30,8 +35,6 @@ MIB = 2**20
 def run_case(case: str, tokens: int, vocabulary: int, hidden_size: int, dtype_name: str, memory_mb: float) -> dict:
     """One forward and backward; called in a fresh process."""
     os.environ |= {"TORCHDYNAMO_DISABLE": "1", "DS_ACCELERATOR": "cpu"}
-    import torch
-
     from aer_openrlhf.fused_head import fused_head
     from aer_openrlhf.platforms import current_platform
 
@@ -75,8 +78,6 @@ def run_case(case: str, tokens: int, vocabulary: int, hidden_size: int, dtype_na
 def _reset_peak(device: str) -> float:
     """Memory in use now, MiB; peaks count from here."""
     if device == "cuda":
-        import torch
-
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated() / MIB
     Path("/proc/self/clear_refs").write_text("5")  # Linux: the high-water mark falls to the present resident memory
@@ -85,8 +86,6 @@ def _reset_peak(device: str) -> float:
 
 def _peak_mb(device: str) -> float:
     if device == "cuda":
-        import torch
-
         return torch.cuda.max_memory_allocated() / MIB
     return _status_mb("VmHWM")
 
@@ -96,18 +95,37 @@ def _status_mb(field: str) -> float:
     return next(float(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def measure(args: argparse.Namespace) -> list[dict]:
-    """The best time and the largest peak of every case over the rounds."""
+def measure(size: tuple[int, int, int], args: argparse.Namespace) -> dict[str, dict]:
+    """Best time and largest peak of every case that fits, over the rounds; size: tokens, vocabulary, hidden."""
+    fitting = [case for case in CASES if _fits(case, *size)]
     results: dict[str, dict] = {}
     for _ in range(args.rounds):
-        for case in CASES:
-            command = [sys.executable, __file__, "--case", case, *sys.argv[1:]]
-            output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-            figures = json.loads(output.splitlines()[-1])
+        for case in fitting:
+            figures = _run_in_a_process(case, size, args)
             best = results.setdefault(case, figures)
             best["seconds"] = min(best["seconds"], figures["seconds"])
             best["peak_extra_mb"] = max(best["peak_extra_mb"], figures["peak_extra_mb"])
-    return list(results.values())
+    return results
+
+
+def _fits(case: str, tokens: int, vocabulary: int, hidden_size: int) -> bool:
+    """Whether a CPU's free memory holds 16 bytes a logit, 32 with entropy, and four times the weight."""
+    needed = {"stock": 16, "stock_entropy": 32, "fused": 0}[case] * tokens * vocabulary + 8 * vocabulary * hidden_size
+    if torch.cuda.is_available() or needed < psutil.virtual_memory().available:
+        return True
+    print(
+        f"{case} at {tokens} x {vocabulary} x {hidden_size} needs {needed / 2**30:.0f} GiB: left out", file=sys.stderr
+    )
+    return False
+
+
+def _run_in_a_process(case: str, size: tuple[int, int, int], args: argparse.Namespace) -> dict:
+    words = [sys.executable, __file__, "--case", case, "--dtype", args.dtype, "--memory-mb", str(args.memory_mb)]
+    for name, value in zip(("--tokens", "--vocab", "--hidden"), size, strict=True):
+        words += [name, str(value)]
+    output = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict = json.loads(output.splitlines()[-1])
+    return figures
 
 
 def projection(vocabulary: int, hidden_size: int, memory_mb: float) -> list[str]:
@@ -125,38 +143,48 @@ def projection(vocabulary: int, hidden_size: int, memory_mb: float) -> list[str]
     return lines
 
 
+def table(results: list[dict[str, dict]]) -> str:
+    """Markdown, a line a case; ratios to stock with entropy where that could be measured."""
+    lines = [
+        "| tokens x vocabulary x hidden | case | extra memory, MB | of stock with entropy | seconds | of stock with "
+        "entropy |",
+        "|---|---|---|---|---|---|",
+    ]
+    for cases in results:
+        reference = cases.get("stock_entropy", {})
+        for case, figures in cases.items():
+            cells = [f"{figures['tokens']:,} x {figures['vocab']:,} x {figures['hidden']:,}", case]
+            for name, digits in (("peak_extra_mb", 0), ("seconds", 2)):
+                ratio = f"{figures[name] / reference[name]:.3f}" if reference else ""
+                cells += [f"{figures[name]:,.{digits}f}", ratio]
+            lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tokens", type=int, default=4096)
-    parser.add_argument("--vocab", type=int, default=151_936)
-    parser.add_argument("--hidden", type=int, default=1024)
+    parser.add_argument("--tokens", type=int, nargs="+", default=[4096])
+    parser.add_argument("--vocab", type=int, nargs="+", default=[151_936])
+    parser.add_argument("--hidden", type=int, nargs="+", default=[1024])
     parser.add_argument("--dtype", choices=["bf16", "fp32"], default="bf16")
     parser.add_argument("--memory-mb", type=float, default=256, help="memory of the fused head's tile")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true", help="one object a case instead of the tables")
-    parser.add_argument("--case", choices=CASES, help="measure one case in this process and print its object")
+    parser.add_argument("--case", choices=CASES, help="measure one case of one size in this process, print its object")
     args = parser.parse_args()
+    sizes = list(itertools.product(args.tokens, args.vocab, args.hidden))
     if args.case:
-        print(json.dumps(run_case(args.case, args.tokens, args.vocab, args.hidden, args.dtype, args.memory_mb)))
+        print(json.dumps(run_case(args.case, *sizes[0], args.dtype, args.memory_mb)))
         return
-    results = measure(args)
+    results = [measure(size, args) for size in sizes]
     if args.json:
-        for figures in results:
+        for figures in itertools.chain.from_iterable(cases.values() for cases in results):
             print(json.dumps(figures))
         return
-    reference = results[CASES.index("stock_entropy")]
-    print(f"{args.tokens} tokens x {args.vocab} x {args.hidden}, {args.dtype}, {reference['device']}\n")
-    print(
-        "| case | extra memory, MB | of stock with entropy | seconds | of stock with entropy |\n|---|---|---|---|---|"
-    )
-    for figures in results:
-        memory, seconds = figures["peak_extra_mb"], figures["seconds"]
-        print(
-            f"| {figures['case']} | {memory:.0f} | {memory / reference['peak_extra_mb']:.3f} "
-            f"| {seconds:.2f} | {seconds / reference['seconds']:.3f} |"
-        )
-    print("\nProjection for a GPU, bf16, counted and not measured:\n")
-    print("\n".join(projection(args.vocab, args.hidden, args.memory_mb)))
+    device = next(figures["device"] for cases in results for figures in cases.values())
+    print(f"{args.dtype}, {device}\n\n{table(results)}")
+    print(f"\nProjection for a GPU, bf16, {args.vocab[-1]:,} x {args.hidden[-1]:,}, counted and not measured:\n")
+    print("\n".join(projection(args.vocab[-1], args.hidden[-1], args.memory_mb)))
 
 
 if __name__ == "__main__":

@@ -12,9 +12,9 @@ Every round runs the demo task on the real stack once per case, from the same st
 AER's coefficient is constant and on every response, so that the entropy term is in every micro-batch: the dearest
 case. The learning rate is 0, so that all cases sample the same answers. `--model demo` is the demo's model of 133
 thousand parameters, where a step is bookkeeping; `--model smollm2` is SmolLM2-135M-Instruct with its vocabulary of 49
-thousand. Step times are OpenRLHF's own `timing/*`, read from TensorBoard; the first steps of a run are left out. Memory
-is the largest resident size of the policy process. Reported are medians over all steps and ratios to the first case:
-run it on a machine that is otherwise idle.
+thousand. Step times are OpenRLHF's own `timing/*`, read from TensorBoard; the first steps of a run are left out.
+Memory is the largest resident size of the policy process. Reported are medians over all steps and ratios to the first
+case: run it on a machine that is otherwise idle.
 """
 
 from __future__ import annotations
