@@ -145,6 +145,9 @@ def _check_results(run: Run) -> None:
         raise RunFailed(str(problem)) from problem
     if run.evaluate and not trained.evaluations:
         raise RunFailed(f"the evaluation wrote no {run.folder / EVALUATIONS_FILE}")
+    temperatures = [evaluation.temperature for evaluation in trained.evaluations]
+    if len(set(temperatures)) < len(temperatures):
+        raise RunFailed(f"{run.folder / EVALUATIONS_FILE}: two evaluations at one temperature; evaluate one suite")
 
 
 def _signal(children: Sequence[subprocess.Popen[bytes]], number: int) -> None:

@@ -146,6 +146,13 @@ def test_a_failed_run_is_reported_with_its_log_and_the_others_go_on(study: Path)
     assert (folder(study, "plain") / "done.json").exists() and not (folder(study, "other") / "trained.json").exists()
 
 
+def test_two_evaluations_at_one_temperature_are_refused(study: Path) -> None:
+    study.write_text(study.read_text().replace("[0.5, 1.0]", "[0.5, 0.5]"))
+    failed = run(study, "--arms", "plain")
+    assert failed.returncode == 1 and "two evaluations at one temperature" in failed.stderr
+    assert not (folder(study, "plain") / "done.json").exists()
+
+
 @pytest.mark.parametrize(("number", "ignoring"), [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGTERM, "INT")])
 def test_a_stop_reaches_the_child_and_the_same_command_goes_on(
     study: Path, number: signal.Signals, ignoring: str
