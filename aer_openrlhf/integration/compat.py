@@ -61,6 +61,8 @@ def check_hook_points() -> None:
         (trainer.save_best_checkpoint, {"eval_metrics", "global_step", "client_states"}),
         (trainer.restore_best_checkpoint_state, {"checkpoint_states"}),
         (trainer.init_checkpoint_states, set()),
+        (ppo_trainer.compute_eval_metrics, {"eval_dataloader", "samples_list", "n_samples_per_prompt"}),
+        (ppo_trainer_async.compute_eval_metrics, {"eval_dataloader", "samples_list", "n_samples_per_prompt"}),
         (raw_class(ppo_trainer.PPOTrainer).fit, set()),
         (raw_class(ppo_trainer_async.PPOTrainerAsync).fit, set()),
         (raw_class(ppo_trainer_async.TrainingActor).broadcast_to_vllm, set()),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet", ".arrow")
 
@@ -21,24 +23,30 @@ def check_paths(flat: argparse.Namespace) -> None:
         raise ValueError("--actor.model_name_or_path is missing: give a Hugging Face id or a model folder")
     if _is_path(model) and not Path(model).is_dir():
         raise ValueError(f"--actor.model_name_or_path {model}: there is no such folder")
-    datasets = given["data.prompt_dataset"]
-    if not datasets:
+    if not given["data.prompt_dataset"]:
         raise ValueError("--data.prompt_dataset is missing: give a Hugging Face id or a .jsonl file of prompts")
-    for dataset in datasets.split(","):
-        path = dataset.split("@")[0].strip()
-        if (_is_path(path) or path.endswith(DATA_SUFFIXES)) and not os.path.exists(path):
-            raise ValueError(f"--data.prompt_dataset {path}: there is no such file or folder")
-        if path.endswith(".jsonl"):
-            check_rows(Path(path), given["data.input_key"], given["data.label_key"], given["data.apply_chat_template"])
+    for flag in ("data.prompt_dataset", "eval.dataset"):
+        for dataset in (given[flag] or "").split(","):
+            _check_dataset(f"--{flag}", dataset.split("@")[0].strip(), given)
     reward = given["reward.remote_url"]
     if reward and reward.endswith(".py") and not Path(reward).is_file():
         raise ValueError(f"--reward.remote_url {reward}: there is no such file")
 
 
-def check_rows(path: Path, input_key: str, label_key: str | None, chat: bool) -> None:
+def _check_dataset(flag: str, path: str, given: Mapping[str, Any]) -> None:
+    if (_is_path(path) or path.endswith(DATA_SUFFIXES)) and not os.path.exists(path):
+        raise ValueError(f"{flag} {path}: there is no such file or folder")
+    if path.endswith(".jsonl"):
+        chat = given["data.apply_chat_template"]
+        check_rows(Path(path), given["data.input_key"], given["data.label_key"], chat, flag)
+
+
+def check_rows(
+    path: Path, input_key: str, label_key: str | None, chat: bool, flag: str = "--data.prompt_dataset"
+) -> None:
     """Raise ValueError, one line with file, line number and mend, for a row that OpenRLHF cannot train on.
 
-    chat: with --data.apply_chat_template a prompt may also be a list of messages.
+    chat: with --data.apply_chat_template a prompt may also be a list of messages. flag: names the file.
     """
     rows = 0
     with path.open(errors="replace") as file:
@@ -48,9 +56,9 @@ def check_rows(path: Path, input_key: str, label_key: str | None, chat: bool) ->
             rows += 1
             fault = _row_fault(line, input_key, label_key, chat)
             if fault:
-                raise ValueError(f"--data.prompt_dataset {path}, line {number}: {fault}")
+                raise ValueError(f"{flag} {path}, line {number}: {fault}")
     if rows == 0:
-        raise ValueError(f"--data.prompt_dataset {path}: the file holds no row: give one JSON object a line")
+        raise ValueError(f"{flag} {path}: the file holds no row: give one JSON object a line")
 
 
 def _row_fault(line: str, input_key: str, label_key: str | None, chat: bool) -> str | None:

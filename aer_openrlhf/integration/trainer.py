@@ -13,6 +13,7 @@ import ray
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
 from .. import runlog
+from . import evaluation
 from .compat import raw_class
 from .experience_maker import EntropyExperienceMaker
 from .flags import build_method
@@ -67,8 +68,7 @@ class MethodTrainerMixin:
 
     def save_best_checkpoint(self, eval_metrics: dict, global_step: int, client_states: dict | None = None) -> None:
         if eval_metrics:
-            evaluation = {f"eval/{key}": value for key, value in eval_metrics.items()}
-            runlog.append_metrics(Path(self.args.aer.run_dir), global_step, evaluation)
+            runlog.append_evaluation(Path(self.args.aer.run_dir), global_step, eval_metrics)
         best_before = self.best_eval_metric_value
         super().save_best_checkpoint(eval_metrics, global_step, self._with_state(client_states))  # type: ignore[misc]
         if self.best_eval_metric_value != best_before:
@@ -143,6 +143,7 @@ class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         request_sampler_log_probs(self.samples_generator)
+        evaluation.log_pass_at_k(ppo_trainer)
 
 
 class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)):  # type: ignore[misc]
@@ -151,6 +152,7 @@ class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         request_sampler_log_probs(self.samples_generator)
+        evaluation.log_pass_at_k(ppo_trainer_async)
 
 
 class TrainingActorImpl(MethodTrainerMixin, raw_class(ppo_trainer_async.TrainingActor)):  # type: ignore[misc]

@@ -1,5 +1,6 @@
 """The figures: one function each, `(runs) -> Figure`, or None where no run logged what it shows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import cycle
@@ -42,6 +43,8 @@ CONTROL = {
     "aer/weight_mean": "mean difficulty weight w",
 }
 REWARD = ("rollout/reward_mean", "reward")
+HELD_OUT = re.compile(r"eval/eval_(?P<source>.+)_pass(?P<k>\d+)")
+SHOWN_KS = 4
 ACCURACY = ("aer/group_accuracy",)
 SHARES = tuple(f"aer/share_{level}" for level in DIFFICULTY)
 COEFFICIENTS = tuple(f"aer/coef_{level}" for level in DIFFICULTY)
@@ -123,7 +126,7 @@ def control(runs: Sequence[Run]) -> Figure | None:
 
 def reward(runs: Sequence[Run]) -> Figure | None:
     """Mean reward and group accuracy of the rollouts, and pass@1 on held-out prompts where the run evaluated."""
-    heldout = tuple(sorted({name for run in runs for name in run.metrics if _is_heldout_pass1(name)}))
+    heldout = held_out_metrics(runs).get(1, ())
     candidates = {"mean rollout reward": REWARD, "group accuracy": ACCURACY, "pass@1 on held-out prompts": heldout}
     drawn = {label: metrics for label, metrics in candidates.items() if recorded(runs, metrics)}
     if not drawn:
@@ -149,13 +152,32 @@ def _heldout_panel(ax: Axes, shown: Shown, metrics: Sequence[str]) -> list[Artis
         for run, color in shown:
             points = run.series(metric)
             ax.plot(points.index, points, color=color, marker=marker, markersize=3.5, linewidth=1.2)
-        name = metric.removeprefix("eval/").removeprefix("eval_").removesuffix("_pass1")
-        roles.append(role(name, marker=marker, markersize=3.5, linestyle=""))
+        roles.append(
+            role(metric.removeprefix("eval/eval_").rpartition("_pass")[0], marker=marker, markersize=3.5, linestyle="")
+        )
     return roles if len(metrics) > 1 else []
 
 
-def _is_heldout_pass1(metric: str) -> bool:
-    return metric.startswith("eval/") and metric.endswith("_pass1")
+def held_out_metrics(runs: Sequence[Run]) -> dict[int, tuple[str, ...]]:
+    """The metrics of the evaluations during training by their k, the smallest first: a name for each data set."""
+    names = sorted({name for run in runs for name in run.metrics})
+    found = [(int(match["k"]), match[0]) for name in names if (match := HELD_OUT.fullmatch(name))]
+    return {k: tuple(name for other, name in found if other == k) for k in sorted({k for k, _ in found})}
+
+
+def held_out(runs: Sequence[Run]) -> Figure | None:
+    """pass@k on the evaluation sets over the training step, a panel for each of up to four k, both ends among them."""
+    metrics = held_out_metrics(runs)
+    if not metrics:
+        return None
+    ks = list(metrics)
+    ks = [*ks[: SHOWN_KS - 1], ks[-1]] if len(ks) > SHOWN_KS else ks
+    figure, axes = panels(len(ks), height=2.7)
+    for ax, k in zip(axes, ks, strict=True):
+        roles = _heldout_panel(ax, recorded(runs, metrics[k]), metrics[k])
+        ax.set_title(f"pass@{k}")
+    legend(figure, recorded(runs, tuple(name for names in metrics.values() for name in names)), roles)
+    return figure
 
 
 def difficulty_shares(runs: Sequence[Run]) -> Figure | None:

@@ -12,7 +12,7 @@ from aer_eval.report.page import Drawing, Row, environment, number
 from aer_openrlhf.report import figures
 from aer_openrlhf.report.canvas import colored, smoothing_window
 from aer_openrlhf.report.runs import Run
-from aer_openrlhf.runlog import CONFIG_FILE, METRICS_FILE
+from aer_openrlhf.runlog import CONFIG_FILE
 
 LAST = 20
 """The number of logged steps at the end of a run that the table averages."""
@@ -93,6 +93,14 @@ CHARTS = (
         (*figures.REWARD, *figures.ACCURACY),
         "What the policy earns while it explores. A run that holds more entropy often gains pass@1 more slowly: "
         "judge it together with pass@k.",
+    ),
+    Chart(
+        "held_out",
+        "pass@k on the evaluation sets during training",
+        figures.held_out,
+        ("eval/eval_num_samples",),
+        "Evaluations by --eval.dataset, unbiased (1 - C(n-c, k) / C(n, k)), a marker for each evaluation set. A right "
+        "panel that falls while the left one rises is exploration being spent.",
     ),
     Chart(
         "pass_at_k",
@@ -230,7 +238,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
             found.append(f"{run.name}: {CONFIG_FILE} is missing, so the method and the flags are not known.")
         if run.torn_lines:
             lines = "1 unreadable line" if run.torn_lines == 1 else f"{run.torn_lines} unreadable lines"
-            found.append(f"{run.name}: {lines} in {METRICS_FILE} skipped (a killed process leaves one).")
+            found.append(f"{run.name}: {lines} in its logs skipped (a killed process leaves one).")
         if run.non_finite:
             found.append(f"{run.name}: NaN or infinite values left blank in {', '.join(run.non_finite)}.")
     evaluations = [evaluation for run in runs for evaluation in run.evaluations]

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from aer_eval.settings import flatten
-from aer_openrlhf.runlog import CONFIG_FILE, METRICS_FILE
+from aer_openrlhf.runlog import CONFIG_FILE, EVAL_FILE, METRICS_FILE
 
 EVALUATIONS_FILE = "pass_at_k.json"
 
@@ -50,7 +50,7 @@ class Run:
     """One row a step, one column a metric; NaN where a step did not log the metric."""
     evaluations: tuple[Evaluation, ...]
     torn_lines: int
-    """Lines of `metrics.jsonl` that hold no readable row: a killed process leaves one."""
+    """Lines of the logs that hold no readable row: a killed process leaves one."""
     non_finite: tuple[str, ...] = ()
     """Metrics that were logged as NaN or infinite at some step; those values are blank in `metrics`."""
 
@@ -91,7 +91,7 @@ def load_run(path: str | Path) -> Run:
     log = folder / METRICS_FILE
     if not log.is_file():
         raise RunError(f"{log}: no such file; give the run folder that aer-train wrote (it holds {METRICS_FILE})")
-    rows, torn_lines = _read_rows(log)
+    rows, torn_lines = _read_rows([path for path in (log, folder / EVAL_FILE) if path.is_file()])
     metrics, non_finite = _to_frame(rows)
     if metrics.empty:
         raise RunError(f"{log}: no row with a step and a metric in it; wait for the first training step to end")
@@ -106,16 +106,16 @@ def load_run(path: str | Path) -> Run:
     )
 
 
-def _read_rows(log: Path) -> tuple[dict[int, dict[str, float]], int]:
+def _read_rows(logs: Iterable[Path]) -> tuple[dict[int, dict[str, float]], int]:
     """The metrics of each step and the number of unreadable lines.
 
-    A resumed run repeats the steps after its checkpoint and an evaluation adds keys to a step that is already there,
-    so rows of one step are merged, the later value winning key by key.
+    The log of a run's steps comes first, that of its evaluations adds keys to them. Rows of one step are merged, the
+    later value winning key by key.
     """
     rows: dict[int, dict[str, float]] = {}
     torn_lines = 0
-    with log.open(encoding="utf-8", errors="replace") as lines:
-        for line in filter(str.strip, lines):
+    for log in logs:
+        for line in filter(str.strip, log.read_text(encoding="utf-8", errors="replace").split("\n")):
             row = _parse(line)
             if row is None:
                 torn_lines += 1

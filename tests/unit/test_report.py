@@ -73,6 +73,7 @@ def full_row(step: int, initial: float = 0.5) -> dict[str, Any]:
     row |= {f"aer/entropy_{level}": entropy for level in figures.DIFFICULTY}
     row |= {name: entropy + 0.01 * place for place, name in enumerate(figures.DECILES)}
     row |= dict.fromkeys(figures.CONCENTRATION, 0.3) | dict.fromkeys(figures.HEALTH, 0.1)
+    row |= {"eval/eval_num_samples": 64.0, "eval/eval_default_pass1": 0.4, "eval/eval_default_pass8": 0.7}
     return row | dict.fromkeys(figures.TIMING, 0.2)
 
 
@@ -285,6 +286,19 @@ def test_held_out_sets_are_told_apart(tmp_path: Path) -> None:
     assert [line.get_marker() for line in figure.axes[0].lines] == ["o", "s"]
 
 
+def test_evaluations_during_training_are_read_from_their_own_file_and_drawn_by_k(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [{"step": step, "reward": 0.1} for step in (1, 2, 3, 4)])
+    evaluation = {f"eval/eval_aime_pass{k}": k / 100 for k in (1, 2, 4, 8, 16)}
+    lines = [{"step": 2, "eval/eval_num_samples": 32, **evaluation}, {"step": 4, "eval/eval_num_samples": 32}]
+    (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = load_run(folder)
+    assert run.metrics.index.tolist() == [1, 2, 3, 4]
+    assert run.series("eval/eval_aime_pass16").to_dict() == {2: 0.16}
+    figure = figures.held_out([run])
+    assert figure is not None
+    assert [ax.get_title() for ax in figure.axes] == ["pass@1", "pass@2", "pass@4", "pass@16"]
+
+
 def test_a_run_has_the_same_colour_in_every_figure(two_runs: list[Path]) -> None:
     runs = load_runs(two_runs)
     for draw in (figures.entropy, figures.reward, figures.health, figures.entropy_by_difficulty):
@@ -359,7 +373,7 @@ def test_the_page_names_what_no_run_recorded(tmp_path: Path, capsys: pytest.Capt
     assert [path.name for path in (folder / "png").iterdir()] == ["entropy.png"]
     captured = capsys.readouterr()
     assert str(folder / "report.html") in captured.out
-    for said in ("run_config.json is missing", "1 unreadable line in metrics.jsonl"):
+    for said in ("run_config.json is missing", "1 unreadable line in its logs"):
         assert said in captured.err
         assert said in page
 

@@ -72,16 +72,20 @@ def test_a_resume_moves_the_steps_after_its_checkpoint_aside_and_loses_none(tmp_
         runlog.append_metrics(tmp_path, step, {"a": float(step)})
     with path.open("a") as file:
         file.write('{"step": 4, "a"')  # killed while it wrote
-    aside = runlog.rewind(tmp_path, 2)
+    for step in (2, 3):
+        runlog.append_evaluation(tmp_path, step, {"eval_default_pass1": 0.5})
+    aside, aside_of_evaluations = runlog.rewind(tmp_path, 2)
     for step in (3, 4):
         runlog.append_metrics(tmp_path, step, {"a": 10.0 * step})
     assert [(row["step"], row["a"]) for row in read_lines(path)] == [(1, 1.0), (2, 2.0), (3, 30.0), (4, 40.0)]
     assert aside.read_text().splitlines() == ['{"step": 3, "a": 3.0}', '{"step": 4, "a"']
     assert aside.name in capsys.readouterr().out
+    assert read_lines(tmp_path / "eval.jsonl") == [{"step": 2, "eval/eval_default_pass1": 0.5}]
+    assert read_lines(aside_of_evaluations) == [{"step": 3, "eval/eval_default_pass1": 0.5}]
 
 
 def test_nothing_moves_where_the_metrics_end_at_the_checkpoint(tmp_path):
-    assert runlog.rewind(tmp_path, 0) is None
+    assert runlog.rewind(tmp_path, 0) == []
     runlog.append_metrics(tmp_path, 1, {"a": 1.0})
-    assert runlog.rewind(tmp_path, 1) is None
+    assert runlog.rewind(tmp_path, 1) == []
     assert read_lines(tmp_path / "metrics.jsonl") == [{"step": 1, "a": 1.0}]

@@ -48,7 +48,7 @@ def load_tasks(args: argparse.Namespace) -> list[Task]:
     from aer_eval.evaluate import Task
     from aer_eval.suites.templates import find_template
 
-    suites = _load_suites(args)
+    suites = chosen_suites(args)
     templates = [find_template(args.template or suite.definition.template) for suite in suites]
     return [
         Task(suite, template, args.n, args.chunk, args.limit)
@@ -56,7 +56,8 @@ def load_tasks(args: argparse.Namespace) -> list[Task]:
     ]
 
 
-def _load_suites(args: argparse.Namespace) -> list[Suite]:
+def chosen_suites(args: argparse.Namespace) -> list[Suite]:
+    """The suites with their problems; raises UserError as ``load_tasks``."""
     from aer_eval.suites.load import load_suites
     from aer_eval.suites.rows import FILE_TYPES
 
