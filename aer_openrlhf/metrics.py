@@ -59,16 +59,23 @@ def position_metrics(batch: RolloutBatch) -> dict[str, float]:
         in_decile = entropy[decile == index]
         if len(in_decile):
             metrics[f"aer/entropy_decile_{index + 1:02d}"] = float(in_decile.mean())
-    total = float(entropy.sum())
-    if total > 0:
-        top = torch.topk(entropy, math.ceil(len(entropy) / 10)).values
-        metrics["aer/entropy_top10_share"] = float(top.sum()) / total
+    share = top10_share(entropy)
+    if share is not None:
+        metrics["aer/entropy_top10_share"] = share
     if batch.answer_lengths is not None:
         after = position >= batch.answer_lengths[response]
         for name, tokens in (("before", entropy[~after]), ("after", entropy[after])):
             if len(tokens):
                 metrics[f"aer/entropy_{name}_answer"] = float(tokens.mean())
     return metrics
+
+
+def top10_share(entropy: Tensor) -> float | None:
+    """Share of all entropy that the top 10 % of (N,) tokens carry; None where there is no entropy at all."""
+    total = float(entropy.sum())
+    if not total > 0:
+        return None
+    return float(torch.topk(entropy, math.ceil(len(entropy) / 10)).values.sum()) / total
 
 
 def sampler_gap(pairs: Iterable[tuple[Tensor, Tensor, Tensor]]) -> dict[str, float]:

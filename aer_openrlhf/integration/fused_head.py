@@ -15,26 +15,19 @@ from openrlhf.models import actor as openrlhf_actor
 from torch import Tensor
 
 from ..fused_head import fused_head
+from ..fused_head.models import reason_against_model
 from ..methods.base import EntropyMethod
 
-MODEL_TYPES = ("llama", "mistral", "qwen2", "qwen3")
-SCALED_BY = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 PAIR = 2
 
 
 def reason_against(actor: Any, args: SimpleNamespace, method: EntropyMethod | None) -> str | None:
     """Why this model has to keep its own head, as one line; None where the fused head can take its place."""
     model = actor.model.module
-    config = model.config
-    head = model.get_output_embeddings()
     if method is not None and method.has_own_entropy:
         return f"--aer.method {method.name} takes its entropy from whole logits"
-    if getattr(actor, "is_vlm", False) or config.model_type not in MODEL_TYPES:
-        return f"the architecture {config.model_type} is not one of {', '.join(MODEL_TYPES)}"
-    if any(getattr(config, name, None) for name in SCALED_BY):
-        return "the model scales or caps its logits"
-    if type(head) is not torch.nn.Linear:
-        return f"the output layer is a {type(head).__name__}, not a plain Linear (an adapter on it, for example)"
+    if reason := reason_against_model(model):
+        return reason
     if args.ds.ring_attn_size > 1 or args.ds.tensor_parallel_size > 1 or args.ds.use_liger_kernel:
         return "ring attention, tensor parallelism and the Liger kernel have heads of their own"
     return None

@@ -122,6 +122,7 @@ class HFEngine(Engine):
             mean_logprob=float(logprobs[:count].mean()),
             entropy=float(entropies[:count].mean()),
             duration_s=duration,
+            token_ids=tuple(tokens[:count]),
         )
 
 

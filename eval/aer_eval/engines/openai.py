@@ -182,6 +182,7 @@ def _completions(unit: Unit, answer: Any, params: SamplingParams, duration: floa
                 token_count=count,
                 finish_reason=choice.finish_reason,
                 duration_s=duration,
+                token_ids=None,  # the API gives texts
                 **(surprisal_statistics(sum(logprobs), len(logprobs), params) if logprobs else {}),
             )
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -133,7 +133,12 @@ class _Worker:
     async def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         unit = _from_row({name: column[0] for name, column in batch.items()})
         return {
-            "completions": [[asdict(completion) for completion in await self._engine.complete(unit, self._params)]]
+            "completions": [
+                [
+                    vars(replace(completion, token_ids=None))  # nobody here asks for them
+                    for completion in await self._engine.complete(unit, self._params)
+                ]
+            ]
         }
 
 

@@ -110,6 +110,7 @@ class VLLMEngine(AsyncEngine):
                 token_count=len(output.token_ids),
                 finish_reason=output.finish_reason,
                 duration_s=duration,
+                token_ids=tuple(output.token_ids),
                 **_statistics(output, params),
             )
             for (index, seed), output in zip(unit.slots(), outputs, strict=True)

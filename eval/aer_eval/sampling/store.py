@@ -15,7 +15,6 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -102,7 +101,7 @@ class SampleStore:
             UserError: the disk is full or the folder is gone. Nothing of the part is left then.
         """
         now = time.time()
-        rows = [{**asdict(sample), "engine": engine, "model": model, "params": params, "finished_at": now}
+        rows = [{**vars(sample), "engine": engine, "model": model, "params": params, "finished_at": now}
                 for sample in completions]  # fmt: skip
         frame = pd.DataFrame(rows, columns=list(SAMPLE_COLUMNS)).astype(SAMPLE_COLUMNS)
         part = self._samples / f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}.parquet"

@@ -106,6 +106,9 @@ class Completion:
     """Estimate of the mean entropy of the distributions that the tokens were drawn from, in nats a token."""
     duration_s: float | None = None
     """Of the whole request, shared by its samples."""
+    token_ids: tuple[int, ...] | None = None
+    """The sampled tokens, an end-of-sequence token included, where the engine gives them; a store does not keep
+    them."""
 
 
 def base_seed(run_seed: int, problem_id: str) -> int:
