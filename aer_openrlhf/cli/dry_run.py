@@ -25,7 +25,10 @@ MEASURED_PROMPTS = 1000
 
 def describe(args: SimpleNamespace) -> list[str]:
     """The lines that a dry run prints. Raises ValueError, naming the flag and the mend, for what cannot be loaded."""
-    tokenizer, shape = _load_model(args)
+    tokenizer, model = _load_model(args)
+    weights = sum(weight.numel() for weight in model.parameters())
+    trained = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    shape = ModelShape.of(model.config, weights, trained)
     data = _load_data(args, tokenizer)
     rollouts, steps = _steps(args, len(data))
     return [
@@ -33,7 +36,7 @@ def describe(args: SimpleNamespace) -> list[str]:
         steps,
         *_prompts(args, data, tokenizer),
         _reward(args, data, tokenizer.eos_token or ""),
-        *_machines(args, shape),
+        *_machines(args, shape, _has_fused_head(args, model)),
         *_checkpoints(args, shape, rollouts),
     ]
 
@@ -45,10 +48,11 @@ def _method(args: SimpleNamespace) -> str:
     return f"method       {args.aer.method}: " + ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def _load_model(args: SimpleNamespace) -> tuple[Any, ModelShape]:
-    """Tokenizer, as OpenRLHF makes it, and the shape of the policy."""
+def _load_model(args: SimpleNamespace) -> tuple[Any, Any]:
+    """Tokenizer, as OpenRLHF makes it, and the policy without its weights, on torch's meta device."""
     import torch
     from openrlhf.utils.utils import get_tokenizer
+    from peft import LoraConfig, get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 
     name = args.actor.model_name_or_path
@@ -61,16 +65,18 @@ def _load_model(args: SimpleNamespace) -> tuple[Any, ModelShape]:
         raise ValueError(
             f"--actor.model_name_or_path {name}: cannot be loaded ({_line(problem)}): give another"
         ) from None
-    weights = sum(weight.numel() for weight in model.parameters())
-    return tokenizer, ModelShape.of(config, weights, _trained_weights(args.ds.lora, model))
+    if args.ds.lora.rank > 0:
+        model = get_peft_model(model, LoraConfig(r=args.ds.lora.rank, target_modules=args.ds.lora.target_modules))
+    return tokenizer, model
 
 
-def _trained_weights(lora: SimpleNamespace, model: Any) -> int:
-    if lora.rank > 0:
-        from peft import LoraConfig, get_peft_model
+def _has_fused_head(args: SimpleNamespace, model: Any) -> bool:
+    if not args.aer.enable or args.aer.fused_head == "off":
+        return False
+    from ..integration.fused_head import reason_against
 
-        model = get_peft_model(model, LoraConfig(r=lora.rank, target_modules=lora.target_modules))
-    return sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    actor = SimpleNamespace(model=SimpleNamespace(module=model))
+    return reason_against(actor, args, flags.build_method(args)) is None
 
 
 def _load_data(args: SimpleNamespace, tokenizer: Any) -> Any:
@@ -168,7 +174,7 @@ def _load_reward(url: str) -> Callable[..., dict[str, Any]]:
     return module.reward_func
 
 
-def _machines(args: SimpleNamespace, shape: ModelShape) -> list[str]:
+def _machines(args: SimpleNamespace, shape: ModelShape, fused_head: bool) -> list[str]:
     """GPUs by group, and the memory of the policy, the reference model and vLLM."""
     ranks = args.actor.num_nodes * args.actor.num_gpus_per_node
     engines = args.vllm.num_engines or 0
@@ -179,11 +185,12 @@ def _machines(args: SimpleNamespace, shape: ModelShape) -> list[str]:
         on_host += state.pop("optimizer") * ranks
     if args.ds.enable_sleep:
         on_host += sum(state.values()) * ranks
+    policy = resident | state | _batch(args, shape, fused_head)
     adapters = f", {shape.trained / 1e6:.1f} M of them trained" if shape.trained < shape.weights else ""
     lines = [
         f"model        {shape.weights / 1e6:.1f} M weights, {_gib(memory.BF16 * shape.weights)} GiB in bf16{adapters}",
         _gpus(args, ranks),
-        f"policy       GiB a GPU, ZeRO-{args.ds.zero_stage}: {_parts(resident | state | _batch(args, shape))}",
+        f"policy       GiB a GPU, ZeRO-{args.ds.zero_stage}: {_parts(policy)}",
     ]
     if args.algo.kl.init_coef > 0:
         reference_ranks = args.ref.num_nodes * args.ref.num_gpus_per_node
@@ -201,21 +208,17 @@ def _machines(args: SimpleNamespace, shape: ModelShape) -> list[str]:
     return lines
 
 
-def _batch(args: SimpleNamespace, shape: ModelShape) -> dict[str, float]:
+def _batch(args: SimpleNamespace, shape: ModelShape, fused_head: bool) -> dict[str, float]:
     """What a micro-batch needs at the peak."""
     trained = args.train.micro_batch_size * args.data.max_len
     forward = args.rollout.micro_batch_size * args.data.max_len
     if args.train.dynamic_batch_enable:  # one sequence goes in whole, however long
         trained = max(args.train.max_tokens_per_gpu, args.data.max_len)
         forward = max(args.rollout.max_tokens_per_gpu, args.data.max_len)
-    if args.aer.enable and args.aer.fused_head == "on":
-        head = args.aer.fused_head_mb * 2**20
-    else:
-        head = memory.logits(shape, trained, forward)
-    return {
-        "activations": memory.activations(shape, trained, args.actor.gradient_checkpointing_enable),
-        "head": head,
-    }
+    head = {"fused head": args.aer.fused_head_mb * 2**20}
+    if not fused_head:
+        head = {"logits": memory.logits(shape, trained, forward)}
+    return {"activations": memory.activations(shape, trained, args.actor.gradient_checkpointing_enable)} | head
 
 
 def _gpus(args: SimpleNamespace, ranks: int) -> str:
