@@ -19,6 +19,7 @@ from .experience_maker import EntropyExperienceMaker
 from .flags import build_guards, build_method, stop_guards
 from .guarding import RunGuards
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
+from .prometheus import Gauges
 from .samples import SampleTables
 
 STATE_KEY = "aer"
@@ -44,6 +45,7 @@ class MethodTrainerMixin:
             stop_guards(self.args.aer.stop_on),
             self.tensorboard_logger,
         )
+        self.gauges = Gauges(Path(self.args.aer.run_dir).name)
         if self.tensorboard_logger is not None:
             self.tensorboard_logger.writer.add_custom_scalars(charts.layout())
         stock = self.experience_maker
@@ -77,6 +79,7 @@ class MethodTrainerMixin:
             logs["aer/filtered_share"] = 1 - pass_rate / 100 / self.args.rollout.n_samples_per_prompt
         said, leave = self.guards.check(global_step, logs)
         logs |= said
+        self.gauges.set(runlog.numbers_only(logs))
         runlog.append_metrics(Path(self.args.aer.run_dir), global_step, logs)
         if leave is not None:
             self.args.ckpt.save_steps = 1  # OpenRLHF saves at its multiples: now
