@@ -36,7 +36,7 @@ class GuardConfig:
     entropy_concentrated: float = setting(
         0.6,
         "fraction of the way from the initial share to 1",
-        "warn while the share of all entropy that the top 10 % of tokens carry has risen so far; inf: never",
+        "warn while the share of all entropy that the top tenth of tokens carries has risen so far; inf: never",
     )
     entropy_after_answer: float = setting(
         3.0, "multiple of the entropy before", "warn while entropy after the graded answer is above it; inf: never"
