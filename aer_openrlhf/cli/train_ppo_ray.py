@@ -16,6 +16,8 @@ from typing import Any
 
 from .. import runlog
 from ..integration import compat, flags, preflight
+from ..integration.guarding import refuse_stopped
+from ..integration.leaving import LeaveTraining
 from ..platforms import current_platform
 from . import dry_run
 
@@ -75,15 +77,17 @@ def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
 def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[[SimpleNamespace], None]:
     def train(args: SimpleNamespace) -> None:
         platform = current_platform()
+        run_dir = Path(args.aer.run_dir or args.ckpt.output_dir).absolute()
         try:
             if args.dry_run:  # of the run as it is asked for: a login node need not have the GPUs
                 print("\n".join(dry_run.describe(args)))
             platform.configure(args)
+            if args.aer.enable and args.ckpt.load_enable:
+                refuse_stopped(run_dir, flags.stop_guards(args.aer.stop_on))
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         if args.dry_run:
             return
-        run_dir = Path(args.aer.run_dir or args.ckpt.output_dir).absolute()
         args.aer.run_dir = str(run_dir)
         _install_classes(args)
         if args.aer.enable:
@@ -94,8 +98,13 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
         try:
             platform.start_ray(args)
             stock_train(args)
+        except LeaveTraining as leave:
+            print(f"{PROGRAM}: {leave.reason}", file=sys.stderr, flush=True)
+            sys.exit(leave.exit_code)
         finally:
             ray.shutdown()
+            if args.aer.enable:
+                runlog.end_run(run_dir)
 
     return train
 

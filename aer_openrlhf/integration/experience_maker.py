@@ -16,6 +16,7 @@ from torch import Tensor
 from ..methods.base import EntropyMethod, RolloutBatch, StepPlan
 from ..metrics import rollout_metrics, sampler_gap
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
+from .samples import SampleTables
 
 ANSWER_TAIL_KEY = "answer_tail_chars"
 
@@ -23,9 +24,11 @@ ANSWER_TAIL_KEY = "answer_tail_chars"
 class EntropyExperienceMaker(RemoteExperienceMaker):
     """OpenRLHF's experience maker that also asks the method for every response's coefficient."""
 
-    def __init__(self, *args: Any, method: EntropyMethod, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, method: EntropyMethod, samples: SampleTables, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.method = method
+        self.samples = samples
+        self.step = 0  # the trainer sets it, from 1
         self.metrics: dict[str, float] = {}
 
     @torch.no_grad()
@@ -42,6 +45,8 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
             if experience.rollout_log_probs is not None
         )
         self._send(plan, experiences, order)
+        if self.samples.due(self.step):
+            self.samples.write(self.step, experiences, order, batch, coefficients)
         return experiences
 
     def _send(self, plan: StepPlan, experiences: list, order: Tensor) -> None:

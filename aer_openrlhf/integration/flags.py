@@ -10,10 +10,12 @@ from dataclasses import Field, fields
 from types import SimpleNamespace
 from typing import Any
 
+from ..guards import GUARDS, GuardConfig, Guards
 from ..methods import registry
 from ..methods.base import EntropyMethod
 
 PREFIX = "aer"
+GUARD_PREFIX = f"{PREFIX}.guard"
 GROUP_ESTIMATORS = ("group_norm", "dr_grpo", "rloo", "reinforce_baseline")
 
 
@@ -42,7 +44,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="folder for metrics.jsonl and run_config.json (default: --ckpt.output_dir)",
     )
+    group.add_argument(
+        f"--{PREFIX}.sample_tables",
+        type=int,
+        default=20,
+        help="every so many steps, and on the first, write some prompts with all their responses, scores and "
+        "coefficients to samples/ in the run folder; 0 writes none [rollout steps, default 20]",
+    )
     _add_fused_head(group)
+    _add_guards(parser)
     for name, method in registry.METHODS.items():
         if name != registry.DEFAULT:
             group = parser.add_argument_group(f"AER: --aer.method {name}")
@@ -66,6 +76,41 @@ def _add_fused_head(group: Any) -> None:
         default=256.0,
         help="memory of one tile of the fused head [MiB, default 256]",
     )
+
+
+def _add_guards(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "AER: guards on the training",
+        "Each warns once in a run, with what to change, in the log, in TensorBoard and in warnings.jsonl.",
+    )
+    group.add_argument(
+        f"--{PREFIX}.stop_on",
+        type=str,
+        default=None,
+        help="guards that stop the run, with a checkpoint and exit code 3, instead of only warning; comma-separated, "
+        f"from {', '.join(GUARDS)}",
+    )
+    hints = typing.get_type_hints(GuardConfig)
+    for entry in fields(GuardConfig):
+        _add_setting(group, f"--{GUARD_PREFIX}.{entry.name}", entry, hints[entry.name])
+
+
+def guard_config(given: Mapping[str, Any]) -> GuardConfig:
+    """The validated settings of the guards; raises ValueError naming the field.
+
+    given: values by their dotted names (`aer.guard.patience`).
+    """
+    return GuardConfig(**{entry.name: given[f"{GUARD_PREFIX}.{entry.name}"] for entry in fields(GuardConfig)})
+
+
+def stop_guards(names: str | None) -> tuple[str, ...]:
+    """The guards that `--aer.stop_on` names."""
+    return tuple(name.strip() for name in names.split(",")) if names else ()
+
+
+def build_guards(args: SimpleNamespace, method: EntropyMethod) -> Guards:
+    """The guards that nested OpenRLHF arguments ask for, in their initial state."""
+    return Guards(guard_config(_flat(args.aer, PREFIX)), method.name, method.alpha_max)
 
 
 def _settings(method: type[EntropyMethod]) -> tuple[Field[Any], ...]:
@@ -128,16 +173,37 @@ def check_arguments(flat: argparse.Namespace) -> None:
         raise ValueError(
             f"--{PREFIX}.fused_head_mb is {given[f'{PREFIX}.fused_head_mb']}: give MiB above 0, such as 256"
         )
+    if given[f"{PREFIX}.sample_tables"] < 0:
+        raise ValueError(
+            f"--{PREFIX}.sample_tables is {given[f'{PREFIX}.sample_tables']}: give 0 or a number of steps"
+        )
     name = given[f"{PREFIX}.method"]
     try:
         method_config(given)
     except ValueError as error:
         raise ValueError(f"--{flag_name(name, str(error))}") from None
+    _check_guards(given)
     _check_no_foreign_setting(given, name)
     _check_openrlhf_flags(given)
     refusal = registry.METHODS[name].refusal(given)
     if refusal is not None:
         raise ValueError(refusal)
+
+
+def _check_guards(given: Mapping[str, Any]) -> None:
+    try:
+        guard_config(given)
+    except ValueError as error:
+        raise ValueError(f"--{GUARD_PREFIX}.{error}") from None
+    stop_on = stop_guards(given[f"{PREFIX}.stop_on"])
+    for name in stop_on:
+        if name not in GUARDS:
+            raise ValueError(f"--{PREFIX}.stop_on: there is no guard {name!r}: give one of {', '.join(GUARDS)}")
+    if stop_on and given["ckpt.disable_ds"] and not given["ckpt.save_hf"]:
+        raise ValueError(
+            f"--{PREFIX}.stop_on stops with a checkpoint, which --ckpt.disable_ds turns off: leave that out, or give "
+            "--ckpt.save_hf"
+        )
 
 
 def _check_no_foreign_setting(given: Mapping[str, Any], chosen: str) -> None:

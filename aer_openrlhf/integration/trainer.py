@@ -13,11 +13,14 @@ import ray
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
 from .. import runlog
-from . import evaluation
+from . import charts, evaluation
 from .compat import raw_class
 from .experience_maker import EntropyExperienceMaker
-from .flags import build_method
+from .flags import build_guards, build_method, stop_guards
+from .guarding import RunGuards
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
+from .prometheus import Gauges
+from .samples import SampleTables
 
 STATE_KEY = "aer"
 SIDECAR_FILE = "aer_state.json"
@@ -30,10 +33,21 @@ class MethodTrainerMixin:
     args: Any
     experience_maker: Any
     best_eval_metric_value: float
+    tensorboard_logger: Any
+    wandb_logger: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.method = build_method(self.args)
+        self.guards = RunGuards(
+            build_guards(self.args, self.method),
+            Path(self.args.aer.run_dir),
+            stop_guards(self.args.aer.stop_on),
+            self.tensorboard_logger,
+        )
+        self.gauges = Gauges(Path(self.args.aer.run_dir).name)
+        if self.tensorboard_logger is not None:
+            self.tensorboard_logger.writer.add_custom_scalars(charts.layout())
         stock = self.experience_maker
         self.experience_maker = EntropyExperienceMaker(
             stock.actor_model_group,
@@ -44,9 +58,11 @@ class MethodTrainerMixin:
             stock.strategy,
             stock.tokenizer,
             method=self.method,
+            samples=SampleTables(Path(self.args.aer.run_dir), self.args.aer.sample_tables, stock.tokenizer),
         )
 
     def train_step(self, rollout_samples: list, global_step: int) -> tuple[dict, int]:
+        self.experience_maker.step = global_step + 1
         status, global_step = super().train_step(rollout_samples, global_step)  # type: ignore[misc]
         for key in list(status):  # OpenRLHF logs all of `info`; the exact numbers are below
             if key in (COEFFICIENT_KEY, COUNTED_KEY) or key.startswith(SHARED_KEY):
@@ -61,10 +77,19 @@ class MethodTrainerMixin:
         pass_rate = logs.get("dynamic_filtering_pass_rate")
         if pass_rate is not None:  # OpenRLHF divides accepted responses by drawn prompts, in percent
             logs["aer/filtered_share"] = 1 - pass_rate / 100 / self.args.rollout.n_samples_per_prompt
+        said, leave = self.guards.check(global_step, logs)
+        logs |= said
+        self.gauges.set(runlog.numbers_only(logs))
         runlog.append_metrics(Path(self.args.aer.run_dir), global_step, logs)
+        if leave is not None:
+            self.args.ckpt.save_steps = 1  # OpenRLHF saves at its multiples: now
         super().save_logs_and_checkpoints(global_step, logs, self._with_state(client_states))  # type: ignore[misc]
         if global_step % self.args.ckpt.save_steps == 0:
             self._write_sidecar(f"global_step{global_step}")
+        if leave is not None:
+            for tracker in filter(None, (self.wandb_logger, self.tensorboard_logger)):
+                tracker.close()
+            raise leave
 
     def save_best_checkpoint(self, eval_metrics: dict, global_step: int, client_states: dict | None = None) -> None:
         if eval_metrics:
@@ -84,6 +109,7 @@ class MethodTrainerMixin:
         if not self.args.ckpt.load_enable:
             return
         runlog.rewind(Path(self.args.aer.run_dir), checkpoint_states.get("global_step", 0))
+        self.guards.resume(checkpoint_states.get("global_step", 0))
         sidecar = Path(self.args.actor.model_name_or_path) / SIDECAR_FILE
         if STATE_KEY in checkpoint_states:
             self.method.load_state_dict(checkpoint_states[STATE_KEY])

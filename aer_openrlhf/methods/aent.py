@@ -64,6 +64,10 @@ class AEnt(EntropyMethod):
         self.coef = config.coef_init
         self.steps = 0
 
+    @property
+    def alpha_max(self) -> float | None:
+        return self.config.coef_max if self.config.coef_max > self.config.coef_min else None
+
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         assert batch.method_entropy is not None
         config, in_force = self.config, self.coef

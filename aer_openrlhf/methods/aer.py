@@ -203,6 +203,10 @@ class AER(EntropyMethod):
         super().__init__(config)
         self.controller = EntropyController(config)
 
+    @property
+    def alpha_max(self) -> float | None:
+        return self.config.alpha_max if self.config.alpha_max > 0 and self.config.eta > 0 else None
+
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         config = self.config
         accuracy = group_accuracy(batch.scores, batch.group_size)

@@ -160,6 +160,11 @@ class EntropyMethod(ABC):
     def __init__(self, config: Any) -> None:
         self.config = config
 
+    @property
+    def alpha_max(self) -> float | None:
+        """Upper bound of `aer/alpha` where a controller moves it, None where nothing does."""
+        return None
+
     @classmethod
     def refusal(cls, flags: Mapping[str, Any]) -> str | None:
         """Why the method cannot work with other flags, and the mend, as one line; None where it can.

@@ -49,6 +49,10 @@ class Skywork(EntropyMethod):
         super().__init__(config)
         self.coef = config.coef_init
 
+    @property
+    def alpha_max(self) -> float | None:
+        return self.config.coef_max if self.config.coef_max > self.config.coef_min else None
+
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         config = self.config
         below = float(batch.entropy.double().mean()) < config.target_entropy

@@ -12,6 +12,7 @@ from aer_eval.report.page import Drawing, Row, environment, number
 from aer_openrlhf.report import figures
 from aer_openrlhf.report.canvas import colored, smoothing_window
 from aer_openrlhf.report.runs import Run
+from aer_openrlhf.report.samples import SHORT
 from aer_openrlhf.runlog import CONFIG_FILE
 
 LAST = 20
@@ -178,12 +179,13 @@ def draw_all(runs: Sequence[Run]) -> list[Drawing]:
     return drawings
 
 
-def render_page(runs: Sequence[Run], drawings: Sequence[Drawing], title: str) -> str:
-    """The whole page, with nothing to load from elsewhere."""
+def render_page(runs: Sequence[Run], drawings: Sequence[Drawing], title: str, refresh: float | None = None) -> str:
+    """The whole page, with nothing to load from elsewhere. refresh: seconds after which it loads itself anew."""
     drawn = {drawing.key for drawing in drawings}
     template = environment(Path(__file__).parent).get_template("report.html.j2")
     return template.render(
         title=title,
+        refresh=refresh and f"{refresh:g}",
         runs=[(run.name, color) for run, color in colored(runs)],
         setup=setup_rows(runs),
         results=result_rows(runs),
@@ -193,6 +195,8 @@ def render_page(runs: Sequence[Run], drawings: Sequence[Drawing], title: str) ->
         standard_error=standard_error(runs),
         notes=notes(runs),
         drawings=drawings,
+        samples=[(run.name, color, run.samples) for run, color in colored(runs) if run.samples],
+        short=SHORT,
         not_recorded=[chart.title for chart in CHARTS if chart.key not in drawn],
         window=smoothing_window(runs),
         number=number,
@@ -234,6 +238,7 @@ def notes(runs: Sequence[Run]) -> list[str]:
     if len(runs) > len(PALETTE):
         found.append(f"There are {len(runs)} runs and {len(PALETTE)} colours: colours repeat.")
     for run in runs:
+        found += [f"{run.name}: warning at {warning}" for warning in run.warnings]
         if run.config is None:
             found.append(f"{run.name}: {CONFIG_FILE} is missing, so the method and the flags are not known.")
         if run.torn_lines:

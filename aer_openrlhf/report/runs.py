@@ -1,4 +1,4 @@
-"""Read run folders: the log and the configuration that `aer-train` leaves, and evaluations in `pass_at_k.json`."""
+"""Read run folders: what `aer-train` leaves (log, warnings, samples, configuration), and `pass_at_k.json`."""
 
 import json
 import math
@@ -10,7 +10,8 @@ from typing import Any
 import pandas as pd
 
 from aer_eval.settings import flatten
-from aer_openrlhf.runlog import CONFIG_FILE, EVAL_FILE, METRICS_FILE
+from aer_openrlhf.report.samples import SampleTable, newest_samples
+from aer_openrlhf.runlog import CONFIG_FILE, EVAL_FILE, METRICS_FILE, WARNINGS_FILE, read_lines
 
 EVALUATIONS_FILE = "pass_at_k.json"
 
@@ -53,6 +54,11 @@ class Run:
     """Lines of the logs that hold no readable row: a killed process leaves one."""
     non_finite: tuple[str, ...] = ()
     """Metrics that were logged as NaN or infinite at some step; those values are blank in `metrics`."""
+
+    warnings: tuple[str, ...] = ()
+    """What the guards said, as `warnings.jsonl` has it."""
+    samples: SampleTable | None = None
+    """The newest sample table."""
 
     @property
     def method(self) -> str:
@@ -103,6 +109,8 @@ def load_run(path: str | Path) -> Run:
         evaluations=_read_evaluations(folder / EVALUATIONS_FILE),
         torn_lines=torn_lines,
         non_finite=non_finite,
+        warnings=_read_warnings(folder / WARNINGS_FILE),
+        samples=newest_samples(folder),
     )
 
 
@@ -167,6 +175,13 @@ def _read_evaluations(path: Path) -> tuple[Evaluation, ...]:
         )
     except (TypeError, ValueError, KeyError, AttributeError) as problem:
         raise RunError(f"{path}: not a list of evaluations ({problem!r}); mend or remove it") from problem
+
+
+def _read_warnings(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(f"step {row['step']}, {row['guard']}: {row['message']}" for row in read_lines(path))
+    except KeyError as problem:
+        raise RunError(f"{path}: a line without {problem}; mend or remove it") from problem
 
 
 def _by_k(item: tuple[str, float]) -> int:

@@ -45,3 +45,5 @@ def test_reward_rises_and_entropy_ends_at_its_target(demo_run):
     config = json.loads((demo_run.run_dir / "run_config.json").read_text())
     assert config["versions"]["openrlhf"]
     assert os.listdir(demo_run.run_dir / "tensorboard")
+    assert not (demo_run.run_dir / "warnings.jsonl").exists()  # a healthy run hears nothing of the guards
+    assert (demo_run.run_dir / "run_end.json").exists()

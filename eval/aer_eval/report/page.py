@@ -16,6 +16,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from aer_eval.metrics.markdown import ABSENT
+from aer_eval.whole_file import whole_file
 
 UNBREAKABLE = re.compile(r"([^\s/]{0,32}/|\S{32})")
 """A part of a path or of a long word, behind which a line may be broken."""
@@ -95,5 +96,6 @@ def write_page(folder: Path, page: str, drawings: Sequence[Drawing], keys: Itera
     for drawing in drawings:
         (pictures / f"{drawing.key}.png").write_bytes(drawing.png)
     report = folder / "report.html"
-    report.write_text(page, encoding="utf-8")
+    with whole_file(report) as file:  # a browser may be loading it
+        file.write(page)
     return report
