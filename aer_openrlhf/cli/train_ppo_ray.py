@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from .. import runlog
-from ..integration import compat, flags, preflight
+from ..integration import checkpoints, compat, faults, flags, preflight, stopping
 from ..platforms import current_platform
 from . import dry_run
 
@@ -79,6 +80,8 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
             if args.dry_run:  # of the run as it is asked for: a login node need not have the GPUs
                 print("\n".join(dry_run.describe(args)))
             platform.configure(args)
+            if args.aer.enable and not args.dry_run:
+                checkpoints.prepare_resume(args)
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         if args.dry_run:
@@ -94,10 +97,21 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
         try:
             platform.start_ray(args)
             stock_train(args)
+        except Exception as error:
+            _end(error)
         finally:
             ray.shutdown()
 
     return train
+
+
+def _end(error: Exception) -> None:
+    """The last line of a run that did not come to its end; a run that was asked to end has ended well."""
+    if any(isinstance(link, faults.RunStopped) for link in faults.chain(error)):
+        print(f"[aer-train] {faults.explain(error)}; the same command with --ckpt.load_enable goes on", flush=True)
+        return
+    traceback.print_exception(error)
+    sys.exit(f"{PROGRAM}: error: {faults.explain(error)}")
 
 
 def _install_classes(args: SimpleNamespace) -> None:
@@ -109,15 +123,26 @@ def _install_classes(args: SimpleNamespace) -> None:
     vllm_engine.RolloutRayActor = rollout_engine.RolloutRayActor
     if not args.aer.enable:
         return
+    openrlhf_cli: Any = sys.modules["__main__"]
+    openrlhf_cli.get_strategy = _after_ray_has_started(openrlhf_cli.get_strategy)
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
     from ..integration import policy_actor, reference_actor, trainer
 
-    openrlhf_cli: Any = sys.modules["__main__"]
     openrlhf_cli.PolicyModelActor = policy_actor.PolicyModelActor
     openrlhf_cli.ReferenceModelActor = reference_actor.ReferenceModelActor
     ppo_trainer.PPOTrainer = trainer.PPOTrainer
     ppo_trainer_async.PPOTrainerAsync = trainer.PPOTrainerAsync
+
+
+def _after_ray_has_started(get_strategy: Callable[..., Any]) -> Callable[..., Any]:
+    """`ray.init` sets a SIGTERM handler; OpenRLHF's `train` makes its strategy right after it."""
+
+    def get_strategy_and_heed_signals(*args: Any, **kwargs: Any) -> Any:
+        stopping.on_signal()
+        return get_strategy(*args, **kwargs)
+
+    return get_strategy_and_heed_signals
 
 
 if __name__ == "__main__":

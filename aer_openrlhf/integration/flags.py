@@ -42,6 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="folder for metrics.jsonl and run_config.json (default: --ckpt.output_dir)",
     )
+    group.add_argument(
+        f"--{PREFIX}.reward_timeout",
+        type=float,
+        default=600.0,
+        help="time that one call of a --reward.remote_url .py may take before the run ends [seconds, default 600]",
+    )
     _add_fused_head(group)
     for name, method in registry.METHODS.items():
         if name != registry.DEFAULT:
@@ -127,6 +133,10 @@ def check_arguments(flat: argparse.Namespace) -> None:
     if not given[f"{PREFIX}.fused_head_mb"] > 0:
         raise ValueError(
             f"--{PREFIX}.fused_head_mb is {given[f'{PREFIX}.fused_head_mb']}: give MiB above 0, such as 256"
+        )
+    if not given[f"{PREFIX}.reward_timeout"] > 0:
+        raise ValueError(
+            f"--{PREFIX}.reward_timeout is {given[f'{PREFIX}.reward_timeout']}: give seconds above 0, such as 600"
         )
     name = given[f"{PREFIX}.method"]
     try:
