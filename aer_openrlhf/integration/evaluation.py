@@ -1,13 +1,14 @@
 """Evaluation during training: pass@k without bias for k = 1, 2, 4, ... n, from OpenRLHF's samples and rewards.
 
 OpenRLHF computes the metrics of an evaluation in one function of its trainer module; a wrapper around that function
-is all there is to attach.
+is all there is to attach, where the method that calls it looks it up.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,13 @@ RIGHT = 1.0
 """A sample is right from this score on; without scores the reward decides."""
 
 
-def log_pass_at_k(trainer_module: Any) -> None:
-    """Let the evaluations of a trainer module of OpenRLHF, in this process, log what `pass_at_k_metrics` gives."""
-    stock = trainer_module.compute_eval_metrics
+def log_pass_at_k(evaluate: Callable[..., Any]) -> None:
+    """Let a method of OpenRLHF that evaluates, in this process, log what `pass_at_k_metrics` gives.
+
+    Ray sends an actor's class by value, with the globals of its methods: they are not those of the imported module.
+    """
+    names = inspect.unwrap(evaluate).__globals__  # under `torch.no_grad`
+    stock = names["compute_eval_metrics"]
 
     def compute_eval_metrics(eval_dataloader: Any, samples_list: list, n_samples_per_prompt: int) -> dict[str, float]:
         logs = stock(eval_dataloader, samples_list, n_samples_per_prompt)
@@ -38,7 +43,7 @@ def log_pass_at_k(trainer_module: Any) -> None:
             _by_prompt([_score(sample) for sample in samples_list], n_samples_per_prompt),
         )
 
-    trainer_module.compute_eval_metrics = compute_eval_metrics
+    names["compute_eval_metrics"] = compute_eval_metrics
 
 
 def _score(sample: Any) -> Any:

@@ -39,10 +39,11 @@ def evaluate(module, scores=None):
 
 
 def test_what_openrlhf_has_too_is_the_same_and_k_in_between_is_unbiased(trainer_module):
+    from aer_openrlhf.integration.compat import raw_class
     from aer_openrlhf.integration.evaluation import log_pass_at_k
 
     stock = evaluate(trainer_module)
-    log_pass_at_k(trainer_module)
+    log_pass_at_k(raw_class(trainer_module.PPOTrainer).evaluate)
     ours = evaluate(trainer_module)
     assert {name: ours[name] for name in stock} == pytest.approx(stock)
     # 1 - C(3, 2) / C(4, 2) = 1/2 and 1 - 0 = 1
@@ -51,7 +52,8 @@ def test_what_openrlhf_has_too_is_the_same_and_k_in_between_is_unbiased(trainer_
 
 
 def test_an_evaluation_without_samples_logs_nothing(trainer_module):
+    from aer_openrlhf.integration.compat import raw_class
     from aer_openrlhf.integration.evaluation import log_pass_at_k
 
-    log_pass_at_k(trainer_module)
+    log_pass_at_k(raw_class(trainer_module.PPOTrainer).evaluate)
     assert trainer_module.compute_eval_metrics([], [], N) == {}
