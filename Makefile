@@ -24,11 +24,12 @@ test: venv  ## every test, those on the real stack included
 test-unit: venv  ## the tests that do not start the stack
 	$(PY) -m pytest -m "not e2e"
 
-style: venv  ## ruff, mypy, shellcheck
+style: venv  ## ruff, mypy, shellcheck, hadolint
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	.venv/bin/shellcheck .ci/run $$(find . -name '*.sh' -not -path './.venv/*' -not -path './runs/*')
+	.venv/bin/hadolint docker/Dockerfile docker/Dockerfile.cpu
 
 format: venv  ## let ruff mend what it can
 	$(PY) -m ruff check --fix .

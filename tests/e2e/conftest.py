@@ -32,10 +32,12 @@ class Training:
 
     run_dir: Path
     command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def start(self) -> Training:
         environment = os.environ | {MARK: self.mark, "PYTHONPATH": f"{REPOSITORY}{os.pathsep}{REPOSITORY / 'eval'}"}
+        environment |= self.environment
         environment.pop("RAY_ADDRESS", None)
         self.log = (self.run_dir.parent / f"{self.run_dir.name}-{self.mark[:6]}.log").open("w+")
         self.process = subprocess.Popen(
@@ -111,10 +113,10 @@ def prompts(tmp_path_factory):
 
 @pytest.fixture
 def train(tmp_path, tiny_models, prompts):
-    """train(flags, name="run", model="tied", steps=6) -> a started Training; whatever is left is killed."""
+    """train(flags, name="run", model="tied", steps=6, **environment) -> a started Training; the rest is killed."""
     started: list[Training] = []
 
-    def launch(*flags: str, name: str = "run", model: str = "tied", steps: int = 6) -> Training:
+    def launch(*flags: str, name: str = "run", model: str = "tied", steps: int = 6, **environment: str) -> Training:
         base = {
             "--actor.model_name_or_path": tiny_models[model],
             "--reward.remote_url": Path(__file__).parent / "reward_digit.py",
@@ -149,7 +151,7 @@ def train(tmp_path, tiny_models, prompts):
             }
         command = [sys.executable, "-m", "aer_openrlhf.cli.train_ppo_ray", "--aer.enable"]
         command += [str(part) for flag in base.items() for part in flag] + [str(flag) for flag in flags]
-        started.append(Training(tmp_path / name, command).start())
+        started.append(Training(tmp_path / name, command, environment).start())
         return started[-1]
 
     yield launch

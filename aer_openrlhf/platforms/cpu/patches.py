@@ -99,6 +99,13 @@ def _patch_sync_group(module: ModuleType) -> None:
     module.stateless_init_process_group = stateless_gloo_group  # type: ignore[attr-defined]
 
 
+def _patch_stores(module: ModuleType) -> None:
+    """torch's stores listen on every interface, whatever address they are given."""
+    from .stores import patch_rendezvous
+
+    patch_rendezvous(module)
+
+
 @contextlib.contextmanager
 def _flash_attn_stubs() -> Iterator[None]:
     """flash-attn's padding helpers by transformers and einops, there only while ring_attn_utils is imported.
@@ -140,6 +147,7 @@ AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {
     "openrlhf.utils.deepspeed.deepspeed_utils": _patch_ds_config,
     "openrlhf.utils.deepspeed.deepspeed": _patch_device_mesh,
     "openrlhf.utils.distributed_util": _patch_sync_group,
+    "torch.distributed.rendezvous": _patch_stores,
 }
 DURING_IMPORT: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
     "openrlhf.models.ring_attn_utils": _flash_attn_stubs,

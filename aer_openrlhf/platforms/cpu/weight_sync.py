@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from datetime import timedelta
 from typing import Any
 
 import torch
-from torch.distributed import ProcessGroupGloo, TCPStore
+from torch.distributed import ProcessGroupGloo
+
+from .stores import patch_rendezvous, tcp_store
 
 TIMEOUT = timedelta(minutes=10)
+
+# vLLM's engine runs in a process without our patches, and imports this module before it makes its process group.
+patch_rendezvous(importlib.import_module("torch.distributed.rendezvous"))
 
 
 class GlooGroup:
@@ -24,7 +30,7 @@ class GlooGroup:
 
 def stateless_gloo_group(master_address: str, master_port: int, rank: int, world_size: int, device: Any) -> GlooGroup:
     """A group beside the processes' default one; signature of openrlhf/utils/distributed_util.py."""
-    store = TCPStore(master_address, master_port, world_size, is_master=rank == 0, timeout=TIMEOUT)
+    store = tcp_store(master_address, master_port, world_size, is_master=rank == 0, timeout=TIMEOUT)
     return GlooGroup(ProcessGroupGloo(store, rank, world_size, TIMEOUT))
 
 
