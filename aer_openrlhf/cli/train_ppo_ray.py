@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import runpy
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from .. import runlog
-from ..integration import compat, flags, preflight
+from ..integration import checkpoints, compat, faults, flags, preflight, stopping
 from ..integration.guarding import refuse_stopped
 from ..integration.leaving import LeaveTraining
 from ..platforms import current_platform
@@ -84,6 +85,8 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
             platform.configure(args)
             if args.aer.enable and args.ckpt.load_enable:
                 refuse_stopped(run_dir, flags.stop_guards(args.aer.stop_on))
+                if not args.dry_run:
+                    checkpoints.prepare_resume(args)
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         if args.dry_run:
@@ -98,15 +101,24 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
         try:
             platform.start_ray(args)
             stock_train(args)
-        except LeaveTraining as leave:
-            print(f"{PROGRAM}: {leave.reason}", file=sys.stderr, flush=True)
-            sys.exit(leave.exit_code)
+        except Exception as error:
+            _end(error)
         finally:
             ray.shutdown()
             if args.aer.enable:
                 runlog.end_run(run_dir)
 
     return train
+
+
+def _end(error: Exception) -> None:
+    """End a run that did not come to its end, with the line that says why."""
+    for link in faults.chain(error):
+        if isinstance(link, LeaveTraining):
+            print(f"{PROGRAM}: {link.reason}", file=sys.stderr, flush=True)
+            sys.exit(link.exit_code)
+    traceback.print_exception(error)
+    sys.exit(f"{PROGRAM}: error: {faults.explain(error)}")
 
 
 def _install_classes(args: SimpleNamespace) -> None:
@@ -118,15 +130,26 @@ def _install_classes(args: SimpleNamespace) -> None:
     vllm_engine.RolloutRayActor = rollout_engine.RolloutRayActor
     if not args.aer.enable:
         return
+    openrlhf_cli: Any = sys.modules["__main__"]
+    openrlhf_cli.get_strategy = _after_ray_has_started(openrlhf_cli.get_strategy)
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
     from ..integration import policy_actor, reference_actor, trainer
 
-    openrlhf_cli: Any = sys.modules["__main__"]
     openrlhf_cli.PolicyModelActor = policy_actor.PolicyModelActor
     openrlhf_cli.ReferenceModelActor = reference_actor.ReferenceModelActor
     ppo_trainer.PPOTrainer = trainer.PPOTrainer
     ppo_trainer_async.PPOTrainerAsync = trainer.PPOTrainerAsync
+
+
+def _after_ray_has_started(get_strategy: Callable[..., Any]) -> Callable[..., Any]:
+    """`ray.init` sets a SIGTERM handler; OpenRLHF's `train` makes its strategy right after it."""
+
+    def get_strategy_and_heed_signals(*args: Any, **kwargs: Any) -> Any:
+        stopping.on_signal()
+        return get_strategy(*args, **kwargs)
+
+    return get_strategy_and_heed_signals
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def check_hook_points() -> None:
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
     from openrlhf.trainer.ppo_utils.experience import Experience
     from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
+    from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
     from openrlhf.trainer.ray import launcher, ppo_actor, vllm_engine
+    from openrlhf.utils.agent import SingleTurnAgentExecutor
 
     trainer = ppo_trainer.BasePPOTrainer
     expected: list[tuple[Callable[..., Any], set[str]]] = [
@@ -51,12 +53,18 @@ def check_hook_points() -> None:
             PolicyLoss.forward,
             {"log_probs", "old_log_probs", "advantages", "action_mask", "dp_size", "batch_num_tokens"},
         ),
+        (SingleTurnAgentExecutor._fetch_rewards_via_func, {"queries_list", "prompts_list", "labels_list"}),
+        (SingleTurnAgentExecutor._fetch_rewards_via_http, {"queries_list", "prompts_list", "labels_list"}),
+        (SamplesGenerator._process_response_into_experience, {"response"}),
+        (raw_class(ppo_actor.PolicyModelActor).fit, {"kl_ctl"}),
+        (raw_class(ppo_actor.PolicyModelActor).save_checkpoint, {"tag", "client_states"}),
         (Actor.forward, {"sequences", "action_mask", "attention_mask", "return_entropy"}),
         (compute_entropy, {"logits"}),
         (log_probs_from_logits, {"logits", "labels"}),
         (raw_class(launcher.ReferenceModelActor).init_model_from_pretrained, {"strategy"}),
         (RemoteExperienceMaker.compute_advantages_and_returns, {"experiences"}),
         (trainer.train_step, {"rollout_samples", "global_step"}),
+        (trainer.ppo_train, {"global_steps"}),
         (trainer.save_logs_and_checkpoints, {"global_step", "logs_dict", "client_states"}),
         (trainer.save_best_checkpoint, {"eval_metrics", "global_step", "client_states"}),
         (trainer.restore_best_checkpoint_state, {"checkpoint_states"}),

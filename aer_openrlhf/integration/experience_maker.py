@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..methods.base import EntropyMethod, RolloutBatch, StepPlan
 from ..metrics import rollout_metrics, sampler_gap
+from .faults import AGAIN, RunFault
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
 from .samples import SampleTables
 
@@ -33,6 +34,7 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
 
     @torch.no_grad()
     def compute_advantages_and_returns(self, experiences: list) -> list:
+        check_finite(experiences)
         scores = torch.cat([e.scores if e.scores is not None else e.rewards for e in experiences]).float()
         experiences = super().compute_advantages_and_returns(experiences)  # shapes the rewards in place
         batch, order = self._rollout_batch(experiences, scores)
@@ -115,6 +117,21 @@ class EntropyExperienceMaker(RemoteExperienceMaker):
                 )
             ]
         )
+
+
+def check_finite(experiences: list) -> None:
+    """Raise RunFault where a rollout batch holds what cannot be trained on, whoever made it."""
+    mends = {
+        "rewards": "look at the reward",
+        "scores": "look at the reward",
+        "action_log_probs": "the policy's weights are broken: write an earlier checkpoint's name into "
+        "<ckpt.path>/_actor/latest and lower the learning rate",
+    }
+    for name, mend in mends.items():
+        for experience in experiences:
+            values = getattr(experience, name)
+            if values is not None and not bool(torch.isfinite(values).all()):
+                raise RunFault(f"the {name} of the rollout batch are not finite: {mend}, {AGAIN}")
 
 
 def tokens_before_tail(tokens: list[int], tail_chars: int, decode: Any) -> int:

@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="every so many steps, and on the first, write some prompts with all their responses, scores and "
         "coefficients to samples/ in the run folder; 0 writes none [rollout steps, default 20]",
     )
+    group.add_argument(
+        f"--{PREFIX}.reward_timeout",
+        type=float,
+        default=600.0,
+        help="time that one call of a --reward.remote_url .py may take before the run ends [seconds, default 600]",
+    )
     _add_fused_head(group)
     _add_guards(parser)
     for name, method in registry.METHODS.items():
@@ -176,6 +182,10 @@ def check_arguments(flat: argparse.Namespace) -> None:
     if given[f"{PREFIX}.sample_tables"] < 0:
         raise ValueError(
             f"--{PREFIX}.sample_tables is {given[f'{PREFIX}.sample_tables']}: give 0 or a number of steps"
+        )
+    if not given[f"{PREFIX}.reward_timeout"] > 0:
+        raise ValueError(
+            f"--{PREFIX}.reward_timeout is {given[f'{PREFIX}.reward_timeout']}: give seconds above 0, such as 600"
         )
     name = given[f"{PREFIX}.method"]
     try:

@@ -8,6 +8,7 @@ policy-loss metric keeps its own value.
 from __future__ import annotations
 
 import inspect
+import math
 from typing import Any
 
 import ray
@@ -17,8 +18,9 @@ from openrlhf.trainer.ray import ppo_actor
 from torch import Tensor
 
 from ..methods.base import EntropyMethod, LossInputs
-from . import fused_head, lora_sync
+from . import checkpoints, fused_head, lora_sync
 from .compat import raw_class
+from .faults import RunFault
 from .flags import build_method
 
 COEFFICIENT_KEY = "aer_coef"
@@ -146,6 +148,23 @@ def _stack(values: list[Tensor] | Tensor) -> Tensor:
     return values if isinstance(values, Tensor) else torch.stack([torch.as_tensor(value) for value in values])
 
 
+def not_finite(status: dict[str, Any], skipped: int, model: torch.nn.Module, dtype: str) -> str | None:
+    """What of a rollout's updates is not finite, None where all is well. Reads this rank's weights once.
+
+    skipped: updates that DeepSpeed left out because their gradients were not finite, without a word. In fp16 that is
+    how it finds its loss scale. ZeRO-3 leaves out none in bf16, and the weights show it.
+    """
+    loss = status.get("policy_loss")
+    if loss is not None and not math.isfinite(loss):
+        return f"the policy loss is {loss}"
+    if skipped > 0 and dtype != "fp16":
+        return f"the gradients of {skipped} update(s) are not finite"
+    for name, weight in model.named_parameters():
+        if not bool(torch.isfinite(getattr(weight, "ds_tensor", weight)).all()):
+            return f"the gradients are not finite, and neither is {name} after the update"
+    return None
+
+
 class PolicyModelActorImpl(raw_class(ppo_actor.PolicyModelActor)):  # type: ignore[misc]
     """OpenRLHF's policy rank with a method attached."""
 
@@ -157,6 +176,24 @@ class PolicyModelActorImpl(raw_class(ppo_actor.PolicyModelActor)):  # type: igno
     def pop_rollout_entropy(self) -> list[tuple[Tensor, Tensor | None]]:
         """See `EntropyHooks.pop_rollout_entropy`."""
         return self.entropy_hooks.pop_rollout_entropy()
+
+    def fit(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """OpenRLHF's updates of one rollout; raises RunFault where one of them was not finite."""
+        engine = self.actor.model
+        skipped = engine.skipped_steps
+        status = super().fit(*args, **kwargs)
+        found = not_finite(status, engine.skipped_steps - skipped, engine.module, self.strategy.args.ds.param_dtype)
+        if found is not None:
+            raise RunFault(found)
+        return status
+
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with checkpoints.writing("--ckpt.path", self.strategy.args.ckpt.path):
+            super().save_checkpoint(*args, **kwargs)
+
+    def save_model(self) -> None:
+        with checkpoints.writing("--ckpt.output_dir", self.strategy.args.ckpt.output_dir):
+            super().save_model()
 
     def broadcast_to_vllm(self) -> None:
         with lora_sync.base_model_parameters(self.actor.model.module, self.strategy.args.ds.zero_stage):

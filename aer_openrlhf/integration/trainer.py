@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
-import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,20 @@ import ray
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
 from .. import runlog
-from . import charts, evaluation
+from . import charts, checkpoints, evaluation
 from .compat import raw_class
 from .experience_maker import EntropyExperienceMaker
+from .faults import AGAIN, RunFault, original
 from .flags import build_guards, build_method, stop_guards
 from .guarding import RunGuards
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
 from .prometheus import Gauges
 from .samples import SampleTables
+from .stopping import StopRequest
 
 STATE_KEY = "aer"
-SIDECAR_FILE = "aer_state.json"
 FIRST_GAPS, GAP_INTERVAL = 3, 10  # rollouts on which the sampler is asked for its log-probs
+RESCUE_SECONDS = 600
 
 
 class MethodTrainerMixin:
@@ -32,6 +35,7 @@ class MethodTrainerMixin:
 
     args: Any
     experience_maker: Any
+    vllm_engines: list
     best_eval_metric_value: float
     tensorboard_logger: Any
     wandb_logger: Any
@@ -48,6 +52,8 @@ class MethodTrainerMixin:
         self.gauges = Gauges(Path(self.args.aer.run_dir).name)
         if self.tensorboard_logger is not None:
             self.tensorboard_logger.writer.add_custom_scalars(charts.layout())
+        self._finished: tuple[int, dict] | None = None  # between two steps: the last one, and its client states
+        self._stop = StopRequest()
         stock = self.experience_maker
         self.experience_maker = EntropyExperienceMaker(
             stock.actor_model_group,
@@ -63,12 +69,29 @@ class MethodTrainerMixin:
 
     def train_step(self, rollout_samples: list, global_step: int) -> tuple[dict, int]:
         self.experience_maker.step = global_step + 1
+        self._finished = None
         status, global_step = super().train_step(rollout_samples, global_step)  # type: ignore[misc]
         for key in list(status):  # OpenRLHF logs all of `info`; the exact numbers are below
             if key in (COEFFICIENT_KEY, COUNTED_KEY) or key.startswith(SHARED_KEY):
                 del status[key]
         status.update(self.experience_maker.metrics)
         return status, global_step
+
+    def ppo_train(self, global_steps: int) -> dict:
+        """OpenRLHF's update; a rank raises where it is not finite, before its weights go anywhere."""
+        try:
+            return super().ppo_train(global_steps)  # type: ignore[misc]
+        except RunFault as fault:
+            raise RunFault(
+                f"step {global_steps + 1}, --aer.method {self.method.name}: {original(fault)} "
+                f"({self._about_the_batch()}). Neither vLLM nor a checkpoint has got these weights. Look at the "
+                f"learning rate, at aer/alpha and its bounds and at the rewards, {AGAIN}"
+            ) from fault
+
+    def _about_the_batch(self) -> str:
+        shown = ("aer/entropy", "aer/alpha", "aer/coef_mean")
+        metrics = self.experience_maker.metrics
+        return ", ".join(f"{name} {metrics[name]:.4g}" for name in shown if name in metrics)
 
     def save_logs_and_checkpoints(
         self, global_step: int, logs_dict: dict | None = None, client_states: dict | None = None
@@ -81,15 +104,51 @@ class MethodTrainerMixin:
         logs |= said
         self.gauges.set(runlog.numbers_only(logs))
         runlog.append_metrics(Path(self.args.aer.run_dir), global_step, logs)
-        if leave is not None:
-            self.args.ckpt.save_steps = 1  # OpenRLHF saves at its multiples: now
         super().save_logs_and_checkpoints(global_step, logs, self._with_state(client_states))  # type: ignore[misc]
         if global_step % self.args.ckpt.save_steps == 0:
-            self._write_sidecar(f"global_step{global_step}")
+            self._finish_checkpoint(f"global_step{global_step}")
+        self._finished = (global_step, dict(client_states or {}))
         if leave is not None:
+            raise leave
+        self._stop.raise_if_made()
+
+    def rescue(self) -> None:
+        """On the way out of a run that does not come to its end: checkpoint the last finished step.
+
+        Unless it has one, or a step is under way: its weights are then mixed.
+        """
+        try:
+            if self._finished is not None:
+                step, client_states = self._finished
+                self._save(step, client_states)
+                print(f"[aer-train] step {step} is in the checkpoint {self._folder(f'global_step{step}')}", flush=True)
+        finally:
+            self._finished = None
             for tracker in filter(None, (self.wandb_logger, self.tensorboard_logger)):
                 tracker.close()
-            raise leave
+
+    def _save(self, step: int, client_states: dict) -> None:
+        every = self.args.ckpt.save_steps
+        if step % every == 0:
+            return
+        self.args.ckpt.save_steps = 1  # OpenRLHF saves at its multiples: now
+        try:
+            super().save_logs_and_checkpoints(step, {}, self._with_state(client_states))  # type: ignore[misc]
+            self._finish_checkpoint(f"global_step{step}")
+        finally:
+            self.args.ckpt.save_steps = every
+
+    @contextlib.contextmanager
+    def rescuing(self) -> Iterator[None]:
+        """What comes out of the block is raised again, after a checkpoint of what it has left intact."""
+        try:
+            yield
+        except Exception:
+            try:
+                self.rescue()
+            except Exception as second:
+                print(f"[aer-train] no checkpoint could be written on the way out: {second}", flush=True)
+            raise
 
     def save_best_checkpoint(self, eval_metrics: dict, global_step: int, client_states: dict | None = None) -> None:
         if eval_metrics:
@@ -97,7 +156,7 @@ class MethodTrainerMixin:
         best_before = self.best_eval_metric_value
         super().save_best_checkpoint(eval_metrics, global_step, self._with_state(client_states))  # type: ignore[misc]
         if self.best_eval_metric_value != best_before:
-            self._write_sidecar(f"best_global_step{global_step}")
+            self._finish_checkpoint(f"best_global_step{global_step}")
 
     def init_checkpoint_states(self) -> dict:
         fresh = {"episode": 0, "global_step": 0, "total_consumed_prompts": 0, "data_loader_state_dict": {}}
@@ -105,35 +164,55 @@ class MethodTrainerMixin:
         return fresh | super().init_checkpoint_states()  # type: ignore[misc]
 
     def restore_best_checkpoint_state(self, checkpoint_states: dict) -> None:
+        """Called at the beginning of `fit`, when all actors are there and none has sampled yet."""
+        ray.get([engine.guard_reward.remote(self.args.aer.reward_timeout) for engine in self.vllm_engines])
         super().restore_best_checkpoint_state(checkpoint_states)  # type: ignore[misc]
         if not self.args.ckpt.load_enable:
             return
         runlog.rewind(Path(self.args.aer.run_dir), checkpoint_states.get("global_step", 0))
         self.guards.resume(checkpoint_states.get("global_step", 0))
-        sidecar = Path(self.args.actor.model_name_or_path) / SIDECAR_FILE
+        sidecar = Path(self.args.actor.model_name_or_path) / checkpoints.STATE_FILE
         if STATE_KEY in checkpoint_states:
-            self.method.load_state_dict(checkpoint_states[STATE_KEY])
+            state = checkpoint_states[STATE_KEY]
         elif checkpoint_states.get("global_step", 0) > 0:
-            raise RuntimeError(
+            raise RunFault(
                 f"the checkpoint in {self.args.ckpt.path} was written without --aer.enable: the initial entropy is "
                 "not known. Resume without --aer.enable, or start a new run from its Hugging Face folder"
             )
         elif sidecar.exists():
-            self.method.load_state_dict(json.loads(sidecar.read_text()))
+            state = json.loads(sidecar.read_text())
         else:
             return
+        try:
+            checkpoints.check_settings(state, self.args)
+        except ValueError as error:
+            raise RunFault(str(error)) from None
+        self.method.load_state_dict(state)
         print(f"[aer-train] AER state restored: {self.method.state_dict()}", flush=True)
 
     def _with_state(self, client_states: dict | None) -> dict:
-        return {**(client_states or {}), STATE_KEY: self.method.state_dict()}
+        return {**(client_states or {}), STATE_KEY: checkpoints.state_of(self.method, self.args)}
 
-    def _write_sidecar(self, tag: str) -> None:
-        """Without DeepSpeed checkpoints the state lies beside the Hugging Face weights it belongs to."""
-        folder = Path(self.args.ckpt.path) / f"{tag}_hf"
-        if self.args.ckpt.disable_ds and folder.is_dir():
-            partial = folder / f".{SIDECAR_FILE}"
-            partial.write_text(json.dumps(self.method.state_dict()) + "\n")
-            os.replace(partial, folder / SIDECAR_FILE)
+    def _folder(self, tag: str) -> Path:
+        """Where OpenRLHF writes a checkpoint: DeepSpeed's folder, or that of the Hugging Face weights alone."""
+        root = Path(self.args.ckpt.path)
+        return root / f"{tag}_hf" if self.args.ckpt.disable_ds else root / "_actor" / tag
+
+    def _finish_checkpoint(self, tag: str) -> None:
+        """All ranks have written theirs."""
+        if self._folder(tag).is_dir():
+            checkpoints.write_state(self._folder(tag), checkpoints.state_of(self.method, self.args))
+
+
+def heed_stop_requests(samples_generator: Any, stop: StopRequest) -> None:
+    """Look for a stop request at every response: a rollout can take longer than a scheduler waits."""
+    process = samples_generator._process_response_into_experience
+
+    def process_response(*args: Any, **kwargs: Any) -> Any:
+        stop.raise_if_made()
+        return process(*args, **kwargs)
+
+    samples_generator._process_response_into_experience = process_response
 
 
 def request_sampler_log_probs(samples_generator: Any) -> None:
@@ -170,6 +249,11 @@ class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # 
         super().__init__(*args, **kwargs)
         request_sampler_log_probs(self.samples_generator)
         evaluation.log_pass_at_k(ppo_trainer)
+        heed_stop_requests(self.samples_generator, self._stop)
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        with self.rescuing():
+            super().fit(*args, **kwargs)
 
 
 class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)):  # type: ignore[misc]
@@ -179,6 +263,14 @@ class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)
         super().__init__(*args, **kwargs)
         request_sampler_log_probs(self.samples_generator)
         evaluation.log_pass_at_k(ppo_trainer_async)
+        heed_stop_requests(self.samples_generator, StopRequest())
+
+    def fit(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().fit(*args, **kwargs)
+        except Exception:
+            self.rollout_queue.put("done", block=True)  # the trainer finishes what it has, and can be asked to save
+            raise
 
 
 class TrainingActorImpl(MethodTrainerMixin, raw_class(ppo_trainer_async.TrainingActor)):  # type: ignore[misc]
@@ -200,6 +292,14 @@ class PPOTrainerAsyncImpl(raw_class(ppo_trainer_async.PPOTrainerAsync)):  # type
         ppo_trainer_async.GenerateSamplesActor = GenerateSamplesActor
         ppo_trainer_async.TrainingActor = TrainingActor
         super().__init__(*args, **kwargs)
+
+    def fit(self) -> None:
+        try:
+            super().fit()
+        except Exception:
+            with contextlib.suppress(Exception):
+                ray.get(self.trainer_actor.rescue.remote(), timeout=RESCUE_SECONDS)
+            raise
 
 
 PPOTrainerAsync = ray.remote(PPOTrainerAsyncImpl)

@@ -198,6 +198,7 @@ class AER(EntropyMethod):
 
     name = "aer"
     config_class = AERConfig
+    measured_with = ("entropy_tokens", "anchor_steps")
 
     def __init__(self, config: AERConfig) -> None:
         super().__init__(config)

@@ -157,6 +157,9 @@ class EntropyMethod(ABC):
     has_own_entropy: ClassVar[bool] = False
     """Whether the method defines `token_entropy`."""
 
+    measured_with: ClassVar[tuple[str, ...]] = ()
+    """Settings under which the saved state was measured: a resumed run cannot change them."""
+
     def __init__(self, config: Any) -> None:
         self.config = config
 

@@ -64,6 +64,7 @@ class Siren(EntropyMethod):
     name = "siren"
     config_class = SirenConfig
     has_own_entropy = True
+    measured_with = ("top_p", "top_k", "quantile")
 
     def __init__(self, config: SirenConfig) -> None:
         super().__init__(config)

@@ -4,7 +4,7 @@ python policy_rank.py OUTPUT RANK WORLD_SIZE PORT MODEL VARIANT [OpenRLHF flags]
 
 VARIANT: `stock` trains OpenRLHF's own class, `aer:C` ours with the coefficient C on every response, `aer:mixed` ours
 with a different one each, `method` ours with the plan of the method that the flags choose, `load` only loads the
-weights. Saves {"params", "status", "entropy", "mismatched"}.
+weights, `aer:full_disk` only writes checkpoints. Saves {"params", "status", "entropy"} or what the variant gives.
 """
 
 import os
@@ -80,6 +80,25 @@ def mismatched_weights(model, folder: str) -> list[str]:
     return wrong
 
 
+def checkpoint_on_a_full_disk(actor) -> dict:
+    """Two checkpoints, the second beyond what the disk takes; the limit on file sizes stands for its end."""
+    import resource
+    from pathlib import Path
+
+    from aer_openrlhf.integration.faults import RunFault
+
+    actor.save_checkpoint("global_step1", {"global_step": 1})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    try:
+        actor.save_checkpoint("global_step2", {"global_step": 2})
+    except RunFault as fault:
+        message = str(fault)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    folder = Path(actor.strategy.args.ckpt.path) / "_actor"
+    path, states = actor.strategy.load_ckpt(actor.actor.model, str(folder))
+    return {"message": message, "loaded": path, "states": states}
+
+
 def main() -> None:
     output, rank, world_size, port, model, variant, *argv = sys.argv[1:]
     from tests.stack.openrlhf_args import base_arguments, parse
@@ -90,6 +109,7 @@ def main() -> None:
     from openrlhf.utils import get_strategy
 
     from aer_openrlhf.integration.compat import raw_class
+    from aer_openrlhf.integration.faults import RunFault
     from aer_openrlhf.integration.policy_actor import COEFFICIENT_KEY, COUNTED_KEY, PolicyModelActorImpl
 
     torch.set_num_threads(1)
@@ -100,6 +120,9 @@ def main() -> None:
     engine = actor.actor.model
     if variant == "load":
         torch.save({"mismatched": mismatched_weights(engine.module, model)}, output)
+        return
+    if variant == "aer:full_disk":
+        torch.save(checkpoint_on_a_full_disk(actor), output)
         return
 
     experiences = make_experiences(lambda *tensors: actor.forward(tensors[0], tensors[1], tensors[2]))
@@ -117,7 +140,11 @@ def main() -> None:
         keep = (experience.info["sample"] // samples_per_rank == int(rank)).nonzero().flatten()
         if len(keep):
             actor.append(select(experience, keep))
-    status = actor.fit(kl_ctl=0.0)
+    try:
+        status = actor.fit(kl_ctl=0.0)
+    except RunFault as fault:
+        torch.save({"fault": str(fault)}, output)
+        return
 
     from deepspeed.utils import safe_get_full_fp32_param
 

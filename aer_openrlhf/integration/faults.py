@@ -1,0 +1,78 @@
+"""What ends a run: one line for the user, whatever died and however many processes the error came through."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+AGAIN = "then start the same command again: with --ckpt.load_enable it goes on from the newest checkpoint"
+ACTORS = {  # part of an actor's class name -> what a user knows it as
+    "PolicyModelActor": "a policy rank",
+    "ReferenceModelActor": "a rank of the reference model",
+    "RolloutRayActor": "a vLLM engine",
+    "GenerateSamplesActor": "the sampling process",
+    "Trainer": "the controller process",
+    "TrainingActor": "the controller process",
+}
+
+
+class RunFault(RuntimeError):
+    """Ends the run; its message is the one line that a user needs: what happened, where, and the mend."""
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from, Ray's wrappers included, the outermost first."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if found is None or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        # Ray hands an error on as an instance of its own class and of the original's, with the original as `cause`.
+        waiting += [getattr(found, "cause", None), found.__cause__, found.__context__]
+
+
+def original(error: BaseException) -> BaseException:
+    """The error as it was raised, without what Ray has wrapped around it."""
+    return getattr(error, "cause", None) or error
+
+
+def explain(error: BaseException) -> str:
+    """One line for what ended a run."""
+    from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+
+    links = list(chain(error))
+    plain = [link for link in links if not isinstance(link, RayTaskError)]
+    for link in plain:
+        if isinstance(link, RunFault):
+            return str(link)
+    # Ray cannot pickle its own report of a death: what has come through a second process is its text.
+    death = next((str(link) for link in links if ActorDiedError.BASE_ERROR_MSG in str(link)), None)
+    if death is not None:
+        return _death(death)
+    unreachable = next((link for link in links if isinstance(link, ActorUnavailableError)), None)
+    if unreachable is not None:  # where an actor alone has died, the Ray process of its node says so
+        return f"the Ray node process of a node died or cannot be reached ({_first_line(unreachable)}); {AGAIN}"
+    first = plain[0] if plain else error
+    return f"{type(first).__name__}: {_first_line(first)} (traceback above)"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), "")
+
+
+def _death(report: str) -> str:
+    """What died, from Ray's report of it."""
+    found = {name: re.search(rf"\b{name}: (\S+)", report) for name in ("class_name", "pid", "ip")}
+    class_name, pid, node = (match.group(1) if match else "" for match in found.values())
+    who = next((name for part, name in ACTORS.items() if part in class_name), f"a process of Ray {class_name}".strip())
+    if "its node has died" in report:
+        who, pid = "the Ray node process", ""
+    parts = [f"{name} {value}" for name, value in (("process", pid), ("node", node)) if value]
+    place = f" ({', '.join(parts)})" if parts else ""
+    return (
+        f"{who}{place} died: killed, out of memory (dmesg tells) or crashed (its last lines are above); "
+        f"mend that, {AGAIN}"
+    )

@@ -1,0 +1,124 @@
+"""OpenRLHF's own executor behind the guard: every way in which a reward can fail ends the run with one line."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+REWARD = """
+import time
+import torch
+
+def reward_func(queries, prompts, labels, **kwargs):
+    {body}
+"""
+BODIES = {
+    "raises": ("raise KeyError(labels[0])", "reward_func raised KeyError: '7', for the prompt '3+4=' with label '7'"),
+    "exits": ("raise SystemExit(3)", "reward_func called sys.exit(3)"),
+    "nan": ("return {'rewards': torch.tensor([float('nan')])}", "returned [nan] as rewards, where a finite number"),
+    "infinite score": ("return {'rewards': [1.0], 'scores': [float('inf')]}", "returned [inf] as scores"),
+    "too many": ("return {'rewards': torch.ones(2)}", "returned 2 rewards for 1 response(s)"),
+    "none": ("return {'rewards': torch.ones(0)}", "returned 0 rewards for 1 response(s)"),
+    "no dict": ("return 1.0", "returned float without 'rewards'"),
+    "text": ("return {'rewards': ['right']}", "returned 'rewards' that are not numbers (['right'])"),
+    "hangs": ("time.sleep(1)", "has not returned after 0.2 s (--aer.reward_timeout)"),
+}
+
+
+class Engine:
+    """Answers 7 to everything."""
+
+    async def generate(self, prompt_token_ids, sampling_params, multi_modal_data=None):
+        return SimpleNamespace(outputs=[SimpleNamespace(token_ids=[7], finish_reason="stop", logprobs=None)])
+
+
+class Tokenizer:
+    def __call__(self, text, **kwargs):
+        import torch
+
+        return {"input_ids": torch.ones(1, len(text), dtype=torch.long)}
+
+    def decode(self, tokens, **kwargs):
+        return "3+4=7"
+
+
+@pytest.fixture
+def execute(tmp_path):
+    """execute(body of reward_func, number of responses) -> the outputs of OpenRLHF's executor."""
+    from openrlhf.utils.agent import SingleTurnAgentExecutor
+
+    from aer_openrlhf.integration.reward_guard import RewardGuard
+
+    def run(body, responses=1):
+        path = tmp_path / "reward.py"
+        path.write_text(REWARD.format(body=body))
+        guard = RewardGuard(SingleTurnAgentExecutor(str(path)), timeout=0.2)
+        sampling = SimpleNamespace(max_tokens=8, logprobs=None)
+
+        async def all_responses():
+            calls = [guard.execute("3+4=", "7", sampling, 64, Tokenizer(), Engine()) for _ in range(responses)]
+            return await asyncio.gather(*calls)
+
+        return asyncio.run(all_responses())
+
+    return run
+
+
+@pytest.mark.parametrize("fault", BODIES)
+def test_a_failing_reward_raises_one_line(execute, fault):
+    from aer_openrlhf.integration.faults import RunFault, explain
+
+    body, expected = BODIES[fault]
+    with pytest.raises(RunFault) as raised:
+        execute(body)
+    line = explain(raised.value)
+    assert expected in line
+    assert line.startswith("--reward.remote_url /") and "reward.py: reward_func" in line
+    assert "start the same command again" in line
+    assert "\n" not in line
+
+
+def test_the_place_where_a_reward_hangs_is_shown(execute):
+    with pytest.raises(RuntimeError) as raised:
+        execute("time.sleep(1)")
+    assert "time.sleep(1)" in str(raised.value.__cause__)
+
+
+def test_a_good_reward_passes_as_it_is(execute):
+    (output,) = execute("return {'rewards': torch.ones(1), 'extra_logs': {'length': torch.ones(1)}}")
+    assert output["reward"].item() == output["scores"].item() == 1.0
+    assert output["extra_logs"]["length"].item() == 1.0
+
+
+def test_waiting_for_a_thread_is_not_hanging(execute):
+    """60 calls of 0.1 s on a pool of a few threads: the last one waits far longer than the timeout of 0.2 s."""
+    began = time.monotonic()
+    outputs = execute("time.sleep(0.1) or 0; return {'rewards': torch.ones(1)}", responses=60)
+    assert len(outputs) == 60
+    assert time.monotonic() - began > 0.2
+
+
+STUCK = """
+import asyncio, re, sys
+from aer_openrlhf.platforms import current_platform
+current_platform().prepare_process()
+from openrlhf.utils.agent import SingleTurnAgentExecutor
+from aer_openrlhf.integration import reward_guard
+
+reward_guard.STUCK_SECONDS = 0.5
+guard = reward_guard.RewardGuard(SingleTurnAgentExecutor(sys.argv[1]), timeout=0.5)
+asyncio.run(guard.executor._fetch_rewards_via_func(["aaa"], ["a"], ["1"]))
+"""
+
+
+def test_a_regular_expression_that_never_ends_ends_the_engine(tmp_path):
+    """It does not let any other Python code run, the timeout's included."""
+    path = tmp_path / "reward.py"
+    path.write_text(REWARD.format(body="import re; re.match('(a+)+$', 60 * 'a' + 'b')"))
+    ended = subprocess.run([sys.executable, "-c", STUCK, path], capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 1
+    assert "Timeout (0:00:01)!" in ended.stderr
+    assert f'File "{path}", line 6 in reward_func' in ended.stderr

@@ -1,0 +1,97 @@
+"""What a user reads last, whatever ended the run."""
+
+import signal
+
+import pytest
+from ray._raylet import ActorID
+from ray.core.generated.common_pb2 import ActorDiedErrorContext
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
+
+from aer_openrlhf.integration import faults, stopping
+
+
+def through_ray(error: Exception) -> Exception:
+    """The error as the caller of two nested remote calls gets it."""
+    for function in ("inner", "outer"):
+        cause = getattr(error, "cause", error)
+        text = f"Traceback (most recent call last):\n{type(error).__name__}: {error}"
+        error = RayTaskError(function, text, cause, pid=1, ip="127.0.0.1").as_instanceof_cause()
+    return error
+
+
+def dead_actor(class_name: str, message: str = "EOF") -> ActorDiedError:
+    context = ActorDiedErrorContext(
+        class_name=class_name,
+        actor_id=ActorID.nil().binary(),
+        pid=42,
+        node_ip_address="10.0.0.7",
+        error_message=message,
+    )
+    return ActorDiedError(context)
+
+
+def test_a_fault_is_its_own_line():
+    assert faults.explain(through_ray(faults.RunFault("mend the reward"))) == "mend the reward"
+
+
+def test_the_outermost_of_two_faults_is_told():
+    try:
+        try:
+            raise through_ray(faults.RunFault("the gradients are not finite"))
+        except faults.RunFault as inner:
+            raise faults.RunFault(f"step 7: {faults.original(inner)}") from inner
+    except faults.RunFault as outer:
+        assert faults.explain(through_ray(outer)) == "step 7: the gradients are not finite"
+
+
+@pytest.mark.parametrize(
+    ("class_name", "who"),
+    [
+        ("PolicyModelActorImpl", "a policy rank"),
+        ("RolloutRayActorImpl", "a vLLM engine"),
+        ("ReferenceModelActorImpl", "a rank of the reference model"),
+        ("PPOTrainerImpl", "the controller process"),
+        ("TrainingActorImpl", "the controller process"),
+        ("GenerateSamplesActorImpl", "the sampling process"),
+    ],
+)
+def test_a_dead_process_is_named_with_its_place(class_name, who):
+    line = faults.explain(through_ray(dead_actor(class_name)))
+    assert line.startswith(f"{who} (process 42, node 10.0.0.7) died: ")
+    assert "start the same command again" in line
+    assert "\n" not in line
+
+
+def test_a_dead_node_is_no_dead_actor():
+    report = "The actor died because its node has died. Node Id: 0a"
+    line = faults.explain(through_ray(dead_actor("PPOTrainerImpl", report)))
+    assert line.startswith("the Ray node process (node 10.0.0.7) died: ")
+
+
+def test_an_actor_out_of_reach_points_to_its_node():
+    line = faults.explain(ActorUnavailableError("RpcError: Socket closed", None))
+    assert line.startswith("the Ray node process of a node died or cannot be reached (")
+    assert "Socket closed" in line
+
+
+def test_any_other_error_is_its_first_line():
+    assert faults.explain(through_ray(ValueError("first\nsecond"))) == "ValueError: first (traceback above)"
+
+
+def test_the_first_signal_asks_and_the_second_ends(monkeypatch, capfd):
+    asked = []
+    monkeypatch.setattr(stopping, "request", asked.append)
+    before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
+    try:
+        stopping.on_signal()
+        signal.raise_signal(signal.SIGUSR1)
+        while not asked:
+            pass
+        assert asked == ["SIGUSR1"]
+        assert "SIGUSR1: the run ends with a checkpoint" in capfd.readouterr().err
+        with pytest.raises(SystemExit) as stop:
+            signal.raise_signal(signal.SIGTERM)
+        assert stop.value.code == 128 + signal.SIGTERM
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
