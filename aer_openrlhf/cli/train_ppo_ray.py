@@ -85,8 +85,8 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
             platform.configure(args)
             if args.aer.enable and args.ckpt.load_enable:
                 refuse_stopped(run_dir, flags.stop_guards(args.aer.stop_on))
-            if args.aer.enable and not args.dry_run:
-                checkpoints.prepare_resume(args)
+                if not args.dry_run:
+                    checkpoints.prepare_resume(args)
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         if args.dry_run:
@@ -112,14 +112,11 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
 
 
 def _end(error: Exception) -> None:
-    """The last line of a run that did not come to its end; a run that was asked to end has ended well."""
-    left = [link for link in faults.chain(error) if isinstance(link, LeaveTraining)]
-    if left:
-        print(f"{PROGRAM}: {left[-1].reason}", file=sys.stderr, flush=True)
-        sys.exit(left[-1].exit_code)
-    if any(isinstance(link, faults.RunStopped) for link in faults.chain(error)):
-        print(f"[aer-train] {faults.explain(error)}; the same command with --ckpt.load_enable goes on", flush=True)
-        return
+    """End a run that did not come to its end, with the line that says why."""
+    for link in faults.chain(error):
+        if isinstance(link, LeaveTraining):
+            print(f"{PROGRAM}: {link.reason}", file=sys.stderr, flush=True)
+            sys.exit(link.exit_code)
     traceback.print_exception(error)
     sys.exit(f"{PROGRAM}: error: {faults.explain(error)}")
 

@@ -20,10 +20,6 @@ class RunFault(RuntimeError):
     """Ends the run; its message is the one line that a user needs: what happened, where, and the mend."""
 
 
-class RunStopped(RuntimeError):
-    """Ends the run because it was asked to end."""
-
-
 def chain(error: BaseException | None) -> Iterator[BaseException]:
     """An error and what it came from, Ray's wrappers included, the outermost first."""
     seen: set[int] = set()
@@ -50,7 +46,7 @@ def explain(error: BaseException) -> str:
     links = list(chain(error))
     plain = [link for link in links if not isinstance(link, RayTaskError)]
     for link in plain:
-        if isinstance(link, (RunFault, RunStopped)):
+        if isinstance(link, RunFault):
             return str(link)
     # Ray cannot pickle its own report of a death: what has come through a second process is its text.
     death = next((str(link) for link in links if ActorDiedError.BASE_ERROR_MSG in str(link)), None)

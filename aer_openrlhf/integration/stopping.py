@@ -12,7 +12,7 @@ import threading
 import time
 from typing import Any
 
-from .faults import RunStopped
+from .leaving import LeaveTraining
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 LOOK_SECONDS = 1.0
@@ -55,7 +55,7 @@ class StopRequest:
         self._looked = -LOOK_SECONDS
 
     def raise_if_made(self) -> None:
-        """Raise RunStopped if the driver has been asked to stop."""
+        """Raise LeaveTraining if the driver has been asked to stop."""
         from ray.experimental.internal_kv import _internal_kv_get
 
         if time.monotonic() - self._looked < LOOK_SECONDS:
@@ -63,7 +63,9 @@ class StopRequest:
         self._looked = time.monotonic()
         reason = _internal_kv_get(_key())
         if reason is not None:
-            raise RunStopped(f"stopped by {reason.decode()}")
+            raise LeaveTraining(
+                f"stopped by {reason.decode()}; the same command with --ckpt.load_enable goes on", exit_code=0
+            )
 
 
 def _key() -> bytes:

@@ -104,31 +104,39 @@ class MethodTrainerMixin:
         logs |= said
         self.gauges.set(runlog.numbers_only(logs))
         runlog.append_metrics(Path(self.args.aer.run_dir), global_step, logs)
-        if leave is not None:
-            self.args.ckpt.save_steps = 1  # OpenRLHF saves at its multiples: now
         super().save_logs_and_checkpoints(global_step, logs, self._with_state(client_states))  # type: ignore[misc]
         if global_step % self.args.ckpt.save_steps == 0:
             self._finish_checkpoint(f"global_step{global_step}")
         self._finished = (global_step, dict(client_states or {}))
         if leave is not None:
-            for tracker in filter(None, (self.wandb_logger, self.tensorboard_logger)):
-                tracker.close()
             raise leave
         self._stop.raise_if_made()
 
     def rescue(self) -> None:
-        """Checkpoint the last finished step, unless it has one or a step is under way: its weights are then mixed."""
-        if self._finished is None:
+        """On the way out of a run that does not come to its end: checkpoint the last finished step.
+
+        Unless it has one, or a step is under way: its weights are then mixed.
+        """
+        try:
+            if self._finished is not None:
+                step, client_states = self._finished
+                self._save(step, client_states)
+                print(f"[aer-train] step {step} is in the checkpoint {self._folder(f'global_step{step}')}", flush=True)
+        finally:
+            self._finished = None
+            for tracker in filter(None, (self.wandb_logger, self.tensorboard_logger)):
+                tracker.close()
+
+    def _save(self, step: int, client_states: dict) -> None:
+        every = self.args.ckpt.save_steps
+        if step % every == 0:
             return
-        (step, client_states), every, self._finished = self._finished, self.args.ckpt.save_steps, None
-        if step % every != 0:
-            self.args.ckpt.save_steps = 1
-            try:
-                super().save_logs_and_checkpoints(step, {}, self._with_state(client_states))  # type: ignore[misc]
-                self._finish_checkpoint(f"global_step{step}")
-            finally:
-                self.args.ckpt.save_steps = every
-        print(f"[aer-train] step {step} is in the checkpoint {self._folder(f'global_step{step}')}", flush=True)
+        self.args.ckpt.save_steps = 1  # OpenRLHF saves at its multiples: now
+        try:
+            super().save_logs_and_checkpoints(step, {}, self._with_state(client_states))  # type: ignore[misc]
+            self._finish_checkpoint(f"global_step{step}")
+        finally:
+            self.args.ckpt.save_steps = every
 
     @contextlib.contextmanager
     def rescuing(self) -> Iterator[None]:
