@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from aer_eval.versions import versions_of
+from aer_eval.whole_file import whole_file
 
 METRICS_FILE = "metrics.jsonl"
 EVAL_FILE = "eval.jsonl"
@@ -47,7 +48,7 @@ def numbers_only(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def append_metrics(run_dir: Path, step: int, row: Mapping[str, Any]) -> None:
-    """Append one step's numbers. After a resume a step may stand twice: readers let the later line win, key by key."""
+    """Append one step's numbers."""
     _append(run_dir / METRICS_FILE, {"step": step, **numbers_only(row)})
 
 
@@ -89,16 +90,16 @@ def rewind(run_dir: Path, step: int, names: Sequence[str] = LOGS) -> list[Path]:
 def _rewind(path: Path, step: int) -> Path | None:
     if not path.exists():
         return None
-    lines = path.read_text(errors="replace").splitlines()
-    kept = [line for line in lines if _stands_by(line, step)]
-    moved = [line for line in lines if line and not _stands_by(line, step)]
+    kept: list[str] = []
+    moved: list[str] = []
+    for line in filter(None, path.read_text(errors="replace").splitlines()):
+        (kept if _stands_by(line, step) else moved).append(line)
     if not moved:
         return None
     aside = path.with_name(f"{path.stem}-rewound-{time.time_ns()}.jsonl")
-    aside.write_text("".join(f"{line}\n" for line in moved))
-    partial = path.with_name(f".{path.name}")
-    partial.write_text("".join(f"{line}\n" for line in kept))
-    os.replace(partial, path)
+    for file_path, part in ((aside, moved), (path, kept)):
+        with whole_file(file_path) as file:
+            file.write("".join(f"{line}\n" for line in part))
     print(
         f"[aer-train] resumed after step {step}: {len(moved)} later lines of {path} are now in {aside.name}",
         flush=True,

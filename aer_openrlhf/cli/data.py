@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from aer_eval.errors import UserError
+from aer_eval.cli.outcome import exit_code
 from aer_openrlhf.data import difficulty, evaluation, prompts
 
 COMMANDS = (prompts, evaluation, difficulty)
@@ -19,14 +19,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in COMMANDS:
         command.add_parser(commands)
     args = parser.parse_args(argv)
-    try:
-        return int(args.run(args))
-    except UserError as problem:
-        print(f"aer-data: error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("aer-data: interrupted; what was sampled is kept, the same command goes on from there", file=sys.stderr)
-        return 130
+    return exit_code(
+        lambda: int(args.run(args)),
+        "aer-data: error",
+        "aer-data: interrupted; what was sampled is kept, the same command goes on from there",
+    )
 
 
 if __name__ == "__main__":

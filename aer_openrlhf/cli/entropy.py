@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from aer_eval.cli import engine_flags
+from aer_eval.cli.outcome import exit_code
 from aer_eval.errors import UserError
 from aer_openrlhf.data import rendering
 from aer_openrlhf.data.files import positive, read_rows
@@ -22,14 +23,9 @@ from aer_openrlhf.methods.aer import AERConfig
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of `aer-entropy`; returns 0, 2 for bad input, 130 for Ctrl-C."""
     args = _parser().parse_args(argv)
-    try:
-        return run(args)
-    except UserError as problem:
-        print(f"aer-entropy: error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("aer-entropy: interrupted; models that were finished are kept", file=sys.stderr)
-        return 130
+    return exit_code(
+        lambda: run(args), "aer-entropy: error", "aer-entropy: interrupted; models that were finished are kept"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from aer_eval import watchdog
+from aer_eval.cli.outcome import exit_code
 from aer_eval.errors import UserError
+from aer_openrlhf.data.files import positive
 from aer_openrlhf.study import folder
 from aer_openrlhf.study.definition import Run, Study, load
 from aer_openrlhf.study.runner import Runner
@@ -22,20 +24,21 @@ PROGRAM = "aer-study"
 def main(argv: Sequence[str] | None = None) -> int:
     """Return 0, 1 where a run failed, 2 for bad input; 130 after Ctrl-C or SIGTERM."""
     args = _parser().parse_args(argv)
-    try:
-        study = load(args.study)
-        runs = study.runs(args.runs)
-        if args.command == "table":
-            _write_results(args, study, runs)
-            print((args.runs / study.name / "table.md").read_text())
-            return 0
-        return _run(args, study, runs)
-    except UserError as problem:
-        print(f"{PROGRAM}: error: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{PROGRAM}: stopped; finished runs are kept, the same command goes on from here", file=sys.stderr)
-        return 130
+    return exit_code(
+        lambda: _perform(args),
+        f"{PROGRAM}: error",
+        f"{PROGRAM}: stopped; finished runs are kept, the same command goes on from here",
+    )
+
+
+def _perform(args: argparse.Namespace) -> int:
+    study = load(args.study)
+    runs = study.runs(args.runs)
+    if args.command == "table":
+        _write_results(args, study, runs)
+        print((args.runs / study.name / "table.md").read_text())
+        return 0
+    return _run(args, study, runs)
 
 
 def _run(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> int:
@@ -138,17 +141,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--tasks", nargs="+", help="only these")
     run.add_argument("--arms", nargs="+", help="only these")
     run.add_argument("--seeds", type=int, nargs="+", help="only these")
-    run.add_argument("--jobs", type=_positive, default=1, help="runs at a time (default: 1)")
+    run.add_argument("--jobs", type=positive, default=1, help="runs at a time (default: 1)")
     run.add_argument(
         "--dry-run", action="store_true", help="print the runs, how far each is, and what would be started"
     )
     return parser
-
-
-def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: give at least 1")
-    return number
 
 
 if __name__ == "__main__":

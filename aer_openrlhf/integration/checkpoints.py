@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+
+from aer_eval.whole_file import whole_file
 
 from ..methods.base import EntropyMethod
 from .faults import RunFault
@@ -40,9 +41,8 @@ def state_of(method: EntropyMethod, args: SimpleNamespace) -> dict[str, Any]:
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
     """Write `aer_state.json`, whole or not at all."""
-    partial = folder / f".{STATE_FILE}"
-    partial.write_text(json.dumps(state) + "\n")
-    os.replace(partial, folder / STATE_FILE)
+    with whole_file(folder / STATE_FILE) as file:
+        file.write(json.dumps(state) + "\n")
 
 
 @contextlib.contextmanager
@@ -112,7 +112,8 @@ def prepare_resume(args: SimpleNamespace) -> None:
         print(f"[aer-train] the newest checkpoint is damaged: {reason}; going on from {whole.name}", flush=True)
         if chosen != folder and chosen.is_dir():
             _set_aside(chosen)
-        _point(latest, whole.name)
+        with whole_file(latest) as file:
+            file.write(whole.name)
         chosen = whole
     changes = check_settings(json.loads((chosen / STATE_FILE).read_text()), args)
     if changes:
@@ -136,9 +137,3 @@ def _set_aside(broken: Path) -> None:
     aside.parent.mkdir(exist_ok=True)
     broken.rename(aside)
     print(f"[aer-train] the damaged checkpoint is now {aside}", flush=True)
-
-
-def _point(latest: Path, tag: str) -> None:
-    partial = latest.with_name(f".{LATEST}")
-    partial.write_text(tag)
-    os.replace(partial, latest)

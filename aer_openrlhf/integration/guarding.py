@@ -26,8 +26,7 @@ class RunGuards:
         """Go back to checkpoint `step`: later warnings move aside, and the metrics up to it restore what was known."""
         runlog.rewind(self.run_dir, step, [runlog.WARNINGS_FILE])
         for row in runlog.read_lines(self.run_dir / runlog.METRICS_FILE):
-            if "aer/entropy" in row:  # not an evaluation
-                self.guards.check(row["step"], row)
+            self.guards.check(row["step"], row)
 
     def check(self, step: int, metrics: Mapping[str, Any]) -> tuple[dict[str, float], LeaveTraining | None]:
         """Metrics to log beside the step's own, and how to leave where a guard stops the run."""

@@ -43,13 +43,14 @@ class MethodTrainerMixin:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.method = build_method(self.args)
+        self.run_dir = Path(self.args.aer.run_dir)
         self.guards = RunGuards(
             build_guards(self.args, self.method),
-            Path(self.args.aer.run_dir),
+            self.run_dir,
             stop_guards(self.args.aer.stop_on),
             self.tensorboard_logger,
         )
-        self.gauges = Gauges(Path(self.args.aer.run_dir).name)
+        self.gauges = Gauges(self.run_dir.name)
         if self.tensorboard_logger is not None:
             self.tensorboard_logger.writer.add_custom_scalars(charts.layout())
         self._finished: tuple[int, dict] | None = None  # between two steps: the last one, and its client states
@@ -64,7 +65,7 @@ class MethodTrainerMixin:
             stock.strategy,
             stock.tokenizer,
             method=self.method,
-            samples=SampleTables(Path(self.args.aer.run_dir), self.args.aer.sample_tables, stock.tokenizer),
+            samples=SampleTables(self.run_dir, self.args.aer.sample_tables, stock.tokenizer),
         )
 
     def train_step(self, rollout_samples: list, global_step: int) -> tuple[dict, int]:
@@ -103,7 +104,7 @@ class MethodTrainerMixin:
         said, leave = self.guards.check(global_step, logs)
         logs |= said
         self.gauges.set(runlog.numbers_only(logs))
-        runlog.append_metrics(Path(self.args.aer.run_dir), global_step, logs)
+        runlog.append_metrics(self.run_dir, global_step, logs)
         super().save_logs_and_checkpoints(global_step, logs, self._with_state(client_states))  # type: ignore[misc]
         if global_step % self.args.ckpt.save_steps == 0:
             self._finish_checkpoint(f"global_step{global_step}")
@@ -152,7 +153,7 @@ class MethodTrainerMixin:
 
     def save_best_checkpoint(self, eval_metrics: dict, global_step: int, client_states: dict | None = None) -> None:
         if eval_metrics:
-            runlog.append_evaluation(Path(self.args.aer.run_dir), global_step, eval_metrics)
+            runlog.append_evaluation(self.run_dir, global_step, eval_metrics)
         best_before = self.best_eval_metric_value
         super().save_best_checkpoint(eval_metrics, global_step, self._with_state(client_states))  # type: ignore[misc]
         if self.best_eval_metric_value != best_before:
@@ -169,7 +170,7 @@ class MethodTrainerMixin:
         super().restore_best_checkpoint_state(checkpoint_states)  # type: ignore[misc]
         if not self.args.ckpt.load_enable:
             return
-        runlog.rewind(Path(self.args.aer.run_dir), checkpoint_states.get("global_step", 0))
+        runlog.rewind(self.run_dir, checkpoint_states.get("global_step", 0))
         self.guards.resume(checkpoint_states.get("global_step", 0))
         sidecar = Path(self.args.actor.model_name_or_path) / checkpoints.STATE_FILE
         if STATE_KEY in checkpoint_states:

@@ -133,7 +133,7 @@ class Runner:
             while any(child.poll() is None for child in children) and time.monotonic() < deadline:
                 time.sleep(0.1)
         except KeyboardInterrupt:
-            pass
+            pass  # the second one: what still runs is killed at once
         _signal([child for child in children if child.poll() is None], signal.SIGKILL)
 
 

@@ -9,7 +9,6 @@ trained it: what is reported is what anyone who loads the folder gets.
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from aer_eval.metrics.pass_at_k import pass_at_k_table
+from aer_eval.whole_file import whole_file
 from tasks import MAX_NEW_TOKENS, TASKS, Problem, Task, held_out_problems
 
 KS = (1, 4, 16, 64)
@@ -127,9 +127,8 @@ def evaluate_folder(
 def write_json(records: list[dict[str, Any]], path: Path) -> None:
     """Write the records at once, so that a reader never meets half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(path.suffix + ".partial")
-    partial.write_text(json.dumps(records, indent=2) + "\n")
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write(json.dumps(records, indent=2) + "\n")
 
 
 def main() -> None:

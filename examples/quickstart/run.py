@@ -4,7 +4,6 @@ python examples/quickstart/run.py [--task countdown] [--steps 150] [--seed 0] [-
 """
 
 import argparse
-import json
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
+from aer_openrlhf.runlog import METRICS_FILE, read_lines
 from held_out import evaluate_folder, write_json
 from model import make_model
 from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, num_prompts, train_args
@@ -25,7 +25,7 @@ from tasks import TASKS, Task, held_out_problems, train_problems, write_jsonl
 
 TRAINER = "aer_openrlhf.cli.train_ppo_ray"
 REPORT = "aer_openrlhf.report.cli"
-METRICS_FILE, EVALUATION_FILE, LOG_FILE = "metrics.jsonl", "pass_at_k.json", "train.log"
+EVALUATION_FILE, LOG_FILE = "pass_at_k.json", "train.log"
 PROGRESS_SECONDS = 10.0
 STOP_SECONDS = 60.0
 TAIL_BYTES, TAIL_LINES = 64 * 1024, 30
@@ -125,11 +125,7 @@ def progress(run_dir: Path, steps: int) -> str:
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
     """The rows of ``metrics.jsonl`` that are whole; none while the file is missing."""
-    path = run_dir / METRICS_FILE
-    if not path.exists():
-        return []
-    text = path.read_text()
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines() if line]
+    return read_lines(run_dir / METRICS_FILE)
 
 
 def log_tail(log: Path) -> list[str]:

@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 
 from aer_eval import __version__
-from aer_eval.errors import UserError
+from aer_eval.cli.outcome import exit_code
 
 COMMANDS = ("run", "score", "report", "compare", "sweep", "suites", "grade", "contamination", "lmeval")
 """Modules of this package, each with ``add_parser`` and ``run``."""
@@ -21,14 +21,11 @@ def main(argv: list[str] | None = None) -> int:
     for command in COMMANDS:
         import_module(f"aer_eval.cli.{command}").add_parser(subparsers)
     args = parser.parse_args(argv)
-    try:
-        return int(args.run(args))
-    except UserError as problem:
-        print(f"aer-eval: {problem}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("aer-eval: interrupted; what was finished is kept, the same command goes on from there", file=sys.stderr)
-        return 130
+    return exit_code(
+        lambda: int(args.run(args)),
+        "aer-eval",
+        "aer-eval: interrupted; what was finished is kept, the same command goes on from there",
+    )
 
 
 if __name__ == "__main__":
