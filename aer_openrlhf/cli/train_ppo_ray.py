@@ -99,14 +99,15 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
         import ray
 
         try:
-            platform.start_ray(args)
-            stock_train(args)
-        except Exception as error:
+            try:
+                platform.start_ray(args)
+                stock_train(args)
+            finally:
+                ray.shutdown()
+                if args.aer.enable:
+                    runlog.end_run(run_dir)
+        except Exception as error:  # after the shutdown: until then Ray prints what its processes still say
             _end(error)
-        finally:
-            ray.shutdown()
-            if args.aer.enable:
-                runlog.end_run(run_dir)
 
     return train
 

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from evaluation import PROBLEMS, RUN_TIMEOUT, SAMPLES, Evaluation, environment, free_port, kill_tree, vllm_server
+from evaluation import (
+    PROBLEMS,
+    RUN_TIMEOUT,
+    SAMPLES,
+    START_TIMEOUT,
+    Evaluation,
+    environment,
+    free_port,
+    kill_tree,
+    vllm_server,
+)
 
 SLOWLY = ("--concurrency", "2")
 """So that a tiny model takes long enough to be killed half-way."""
@@ -81,6 +91,18 @@ def test_openai_survives_its_servers_death_and_its_own(tiny_model, problems, tmp
     assert texts(run.assert_complete()) == texts(reference)
 
 
+def wait_for_cpus(address: str, count: int) -> None:
+    """Until the Ray cluster has so many: a node joins when it is ready, however busy the machine is."""
+    program = f"import ray; ray.init({address!r}, log_to_driver=False); print(int(ray.cluster_resources()['CPU']))"
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+        if asked.returncode == 0 and asked.stdout.split()[-1] == str(count):
+            return
+        assert time.monotonic() < deadline, asked.stderr[-2000:]
+        time.sleep(1)
+
+
 def test_ray_on_two_nodes_survives_kill_9(tiny_model, problems, tmp_path, reference):
     port = free_port()
     ray = str(Path(sys.executable).with_name("ray"))
@@ -90,9 +112,9 @@ def test_ray_on_two_nodes_survives_kill_9(tiny_model, problems, tmp_path, refere
     nodes = []
     log = (tmp_path / "ray.log").open("w")
     try:
-        for command in (head, worker):
+        for count, command in enumerate((head, worker), 1):
             nodes.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment()))
-            time.sleep(10)
+            wait_for_cpus(f"127.0.0.1:{port}", count)
         flags = ["--model", str(tiny_model), "--engine", "ray", "--ray-workers", "2", *SLOWLY]
         run = Evaluation(tiny_model, problems, tmp_path / "run", [*flags, "--ray-address", f"127.0.0.1:{port}"])
         assert 0 < run.kill_at_half() < PROBLEMS * SAMPLES
