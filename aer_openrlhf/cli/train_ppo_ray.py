@@ -114,6 +114,7 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
 
 def _end(error: Exception) -> None:
     """End a run that did not come to its end, with the line that says why."""
+    sys.stdout.flush()  # what Ray's processes have printed stands before it, in a file too
     for link in faults.chain(error):
         if isinstance(link, LeaveTraining):
             print(f"{PROGRAM}: {link.reason}", file=sys.stderr, flush=True)

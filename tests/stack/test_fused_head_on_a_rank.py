@@ -4,6 +4,7 @@ import pytest
 import torch
 
 ON = ("--aer.enable", "--aer.fused_head", "on", "--aer.fused_head_mb", "0.01", "--rollout.temperature", "0.8")
+STILL = ("--actor.adam.lr", "0")
 OFF = (*ON[:2], "off", *ON[3:])
 
 
@@ -25,9 +26,8 @@ def assert_alike_direction(first, second, start):
 
 def test_training_is_that_of_the_stock_head(run_each, model_dir):
     packed = ("--train.dynamic_batch_enable", "--train.max_tokens_per_gpu", "64")
-    still = ("--actor.adam.lr", "0")
     start, stock, fused, stock_packed, fused_packed = run_each(
-        (model_dir, "aer:mixed", *OFF, *still),
+        (model_dir, "aer:mixed", *OFF, *STILL),
         (model_dir, "aer:mixed", *OFF),
         (model_dir, "aer:mixed", *ON),
         (model_dir, "aer:mixed", *OFF, *packed),
@@ -41,13 +41,13 @@ def test_training_is_that_of_the_stock_head(run_each, model_dir):
     )
 
 
-def test_zero3_on_two_ranks_is_one_rank(run_ranks, model_dir):
+def test_zero3_on_two_ranks_is_one_rank(run_ranks, run_each, model_dir):
     """The head's weight lies in two parts and is gathered for the forward and for the backward."""
     one_step = ("--train.batch_size", "24", "--train.micro_batch_size", "4", "--ds.zero_stage", "3", *ON)
-    (start,) = run_ranks(1, model_dir, "aer:mixed", *one_step, "--actor.adam.lr", "0")
-    (one,) = run_ranks(1, model_dir, "aer:mixed", *one_step)
     two = run_ranks(2, model_dir, "aer:mixed", *one_step)
-    (stock,) = run_ranks(1, model_dir, "aer:mixed", *one_step, "--aer.fused_head", "off")
+    start, one, stock = run_each(
+        *((model_dir, "aer:mixed", *one_step, *more) for more in (STILL, (), ("--aer.fused_head", "off")))
+    )
     assert all(torch.equal(two[0]["params"][name], two[1]["params"][name]) for name in start["params"])
     assert_alike_direction(two[0], one, start)
     assert_alike_direction(one, stock, start)

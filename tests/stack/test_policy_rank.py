@@ -16,29 +16,29 @@ def assert_bitwise_equal(first, second):
         assert torch.equal(first[name], second[name]), name
 
 
-def test_no_coefficient_is_stock_bit_for_bit(run_ranks, model_dir):
-    (stock,) = run_ranks(1, model_dir, "stock")
-    (ours,) = run_ranks(1, model_dir, "aer:0")
+def test_no_coefficient_is_stock_bit_for_bit(run_each, model_dir):
+    stock, ours = run_each((model_dir, "stock"), (model_dir, "aer:0"))
     assert_bitwise_equal(ours["params"], stock["params"])
     assert ours["status"]["policy_loss"] == stock["status"]["policy_loss"]
 
 
 @pytest.mark.parametrize("flags", [[], ["--actor.loss_agg_mode", "seq-mean-token-mean"]], ids=["token", "sequence"])
-def test_a_uniform_coefficient_is_stock_entropy_coef_bit_for_bit(run_ranks, model_dir, flags):
+def test_a_uniform_coefficient_is_stock_entropy_coef_bit_for_bit(run_each, model_dir, flags):
     """0.37 is no power of two: the term has to round exactly as OpenRLHF's does."""
-    (plain,) = run_ranks(1, model_dir, "stock", *flags)
-    (stock,) = run_ranks(1, model_dir, "stock", "--actor.entropy_coef", "0.37", *flags)
-    (ours,) = run_ranks(1, model_dir, "aer:0.37", *flags)
+    plain, stock, ours = run_each(
+        (model_dir, "stock", *flags),
+        (model_dir, "stock", "--actor.entropy_coef", "0.37", *flags),
+        (model_dir, "aer:0.37", *flags),
+    )
     assert_bitwise_equal(ours["params"], stock["params"])
     assert ours["status"]["policy_loss"] == stock["status"]["policy_loss"]
     assert largest_difference(ours["params"], plain["params"]) > 1e-3
 
 
-def test_two_ranks_train_as_one(run_ranks, model_dir):
+def test_two_ranks_train_as_one(run_ranks, run_each, model_dir):
     """Same 24 responses in one optimizer step; gradients are bf16, so equal up to rounding."""
     flags = ["--train.batch_size", "24", "--train.micro_batch_size", "4"]
-    (start,) = run_ranks(1, model_dir, "aer:mixed", "--actor.adam.lr", "0", *flags)
-    (one,) = run_ranks(1, model_dir, "aer:mixed", *flags)
+    start, one = run_each((model_dir, "aer:mixed", "--actor.adam.lr", "0", *flags), (model_dir, "aer:mixed", *flags))
     two = run_ranks(2, model_dir, "aer:mixed", *flags)
     assert_bitwise_equal(two[0]["params"], two[1]["params"])
     moved = {name: one["params"][name] - start["params"][name] for name in start["params"]}
