@@ -83,6 +83,8 @@ def run_under_fire(run_dir: Path, training: list[str], every: tuple[float, float
                     done = len(rows(run_dir))
                     kind, seconds = kill_one(driver, dice)
                     print(f"step {done:4d}: killed {kind}; all processes gone after {seconds:.1f} s", flush=True)
+        if loop.returncode != 0:
+            raise SystemExit(f"{run_dir.name}: something else has ended the loop, with code {loop.returncode}")
 
 
 def summary(name: str, run_dir: Path, steps: int) -> bool:
