@@ -12,8 +12,10 @@ import faulthandler
 import math
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -34,7 +36,8 @@ class RewardGuard:
         self.executor = executor
         self.timeout = timeout
         self.fault: RunFault | None = None
-        self._running = 0
+        self._calls: set[Call] = set()
+        self._clock: asyncio.Task[None] | None = None
         executor._fetch_rewards_via_func = self._guarded(self._call_function)
         executor._fetch_rewards_via_http = self._guarded(executor._fetch_rewards_via_http)
 
@@ -59,28 +62,41 @@ class RewardGuard:
 
     async def _call_function(self, queries: list[str], prompts: list[str], labels: list[str]) -> list[Any]:
         """The reward function in a thread, as OpenRLHF calls it; the time starts when the thread does."""
-        loop, started, thread = asyncio.get_running_loop(), asyncio.Event(), []
+        call = Call()
 
-        def call() -> Any:
-            thread.append(threading.get_ident())
-            loop.call_soon_threadsafe(started.set)
-            self._expect_an_end()
+        def run() -> Any:
+            call.thread, call.started = threading.get_ident(), time.monotonic()
             try:
                 return self.executor.reward_func(queries, prompts, labels)
             except SystemExit as error:  # would end the event loop of the vLLM engine
                 raise ResultError(f"called sys.exit({error.code!r})") from error
 
-        running = asyncio.ensure_future(asyncio.to_thread(call))
-        await started.wait()
-        self._running += 1
-        done, _ = await asyncio.wait([running], timeout=self.timeout)
-        self._running -= 1
-        if not self._running:
-            faulthandler.cancel_dump_traceback_later()
-        if not done:
-            stack = "".join(traceback.format_stack(sys._current_frames().get(thread[0])))
-            raise HangError(f"has not returned after {self.timeout:g} s (--aer.reward_timeout); it stands at\n{stack}")
-        return [running.result()]
+        self._calls.add(call)
+        if self._clock is None:
+            self._expect_an_end()
+            self._clock = asyncio.create_task(self._watch())
+        call.result = asyncio.ensure_future(asyncio.to_thread(run))
+        try:
+            return [await call.result]
+        except asyncio.CancelledError:
+            if not call.stack:
+                raise
+            limit = f"{self.timeout:g} s (--aer.reward_timeout)"
+            raise HangError(f"has not returned after {limit}; it stands at\n{call.stack}") from None
+        finally:
+            self._calls.discard(call)
+
+    async def _watch(self) -> None:
+        """One clock for all calls: a timer for each would cost more than a quick reward does."""
+        while self._calls:
+            await asyncio.sleep(min(1.0, self.timeout / 4))
+            self._expect_an_end()
+            for call in self._calls:
+                if call.result is not None and call.started and time.monotonic() - call.started > self.timeout:
+                    call.stack = "".join(traceback.format_stack(sys._current_frames().get(call.thread)))
+                    call.result.cancel()
+        faulthandler.cancel_dump_traceback_later()
+        self._clock = None
 
     def _expect_an_end(self) -> None:
         """A regular expression that never ends keeps Python to itself: no timeout in Python can cut it off.
@@ -99,6 +115,18 @@ class RewardGuard:
             f"--reward.remote_url {self.executor.reward_endpoints[0]}: {who} {what}, for the prompt "
             f"{prompts[0]!r:.80} with label {labels[0]!r:.40} (traceback above): mend it, {AGAIN}"
         )
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of the reward function, from its place in the queue for a thread to its end."""
+
+    result: asyncio.Future[Any] | None = None
+    thread: int = 0
+    started: float = 0.0
+    """When its thread began, 0 while it waits for one."""
+    stack: str = ""
+    """Where the thread stood when the time was over."""
 
 
 class HangError(Exception):

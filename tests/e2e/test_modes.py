@@ -1,4 +1,4 @@
-"""OpenRLHF's modes on the real stack, each with AER in control."""
+"""OpenRLHF's modes on the real stack, each with AER in control; two or three runs share the two cores."""
 
 import pytest
 
@@ -20,49 +20,43 @@ def assert_controlled(training, steps):
     return rows
 
 
-def test_zero3_on_two_ranks_untied(train):
-    training = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied").finish()
-    rows = assert_controlled(training, 6)
+def assert_engine_follows(rows):
     assert max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < BF16_GAP
 
 
-def test_async_with_partial_rollout_on_two_ranks(train):
-    training = train(
-        "--train.async_enable", "--train.partial_rollout_enable", "--actor.num_gpus_per_node", "2", steps=8
-    ).finish()
-    assert_controlled(training, 8)
-
-
-def test_dynamic_batch_packing_and_lora(train):
-    training = train(
-        "--train.dynamic_batch_enable",
-        *("--train.max_tokens_per_gpu", "256", "--ds.lora.rank", "8", "--actor.adam.lr", "5e-3"),
-    ).finish()
-    rows = assert_controlled(training, 6)
-    assert rows[-1]["aer/entropy"] < rows[0]["aer/entropy"] - 0.02  # the adapters train,
-    assert (
-        max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < BF16_GAP
-    )  # and the engine samples with them
-
-
-def test_gspo_kl_loss_with_a_reference_model_and_two_epochs(train):
-    training = train(
-        *("--actor.policy_loss_type", "gspo", "--train.max_epochs", "2", "--algo.advantage.estimator", "dr_grpo"),
-        *("--algo.kl.init_coef", "0.01", "--algo.kl.use_loss", "--algo.kl.estimator", "k3"),
-        *("--ref.num_gpus_per_node", "1"),
-    ).finish()
-    rows = assert_controlled(training, 6)
-    assert rows[-1]["kl"] > 0
-
-
-def test_dynamic_filtering_logs_what_aer_never_sees(train):
-    training = train(
+def test_zero3_on_two_ranks__lora_under_packing__dynamic_filtering(train):
+    """The filtering run's metrics say how much AER never sees."""
+    zero3 = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied", name="zero3")
+    lora = train(
+        *("--train.dynamic_batch_enable", "--train.max_tokens_per_gpu", "256"),
+        *("--ds.lora.rank", "8", "--actor.adam.lr", "5e-3"),
+        name="lora",
+    )
+    filtering = train(
         *("--algo.dynamic_filtering_enable", "--algo.advantage.estimator", "rloo", "--rollout.temperature", "0.8"),
         *("--actor.loss_agg_mode", "seq-mean-token-mean", "--data.max_samples", "400"),
-    ).finish()
-    rows = training.rows()
+        name="filtering",
+    )
+    assert_engine_follows(assert_controlled(zero3.finish(), 6))
+    rows = assert_controlled(lora.finish(), 6)
+    assert rows[-1]["aer/entropy"] < rows[0]["aer/entropy"] - 0.02  # the adapters train,
+    assert_engine_follows(rows)  # and the engine samples with them
+    rows = filtering.finish().rows()
     assert rows
     for row in rows:
         assert row["aer/all_wrong_share"] == row["aer/all_right_share"] == 0.0
         assert 0.0 <= row["aer/filtered_share"] < 1.0
     assert any(row["aer/filtered_share"] > 0 for row in rows)
+
+
+def test_async_with_partial_rollout_on_two_ranks__gspo_with_a_kl_loss_and_two_epochs(train):
+    partial = ("--train.async_enable", "--train.partial_rollout_enable", "--actor.num_gpus_per_node", "2")
+    asynchronous = train(*partial, steps=8, name="async")
+    gspo = train(
+        *("--actor.policy_loss_type", "gspo", "--train.max_epochs", "2", "--algo.advantage.estimator", "dr_grpo"),
+        *("--algo.kl.init_coef", "0.01", "--algo.kl.use_loss", "--algo.kl.estimator", "k3"),
+        *("--ref.num_gpus_per_node", "1"),
+        name="gspo",
+    )
+    assert_controlled(asynchronous.finish(), 8)
+    assert assert_controlled(gspo.finish(), 6)[-1]["kl"] > 0
