@@ -1,14 +1,18 @@
 """`siren`: SIREN, selective entropy held at its first value (arXiv 2509.25133).
 
     H~ = entropy of the policy renormalised over its nucleus (the most likely tokens up to mass `top_p`)
-    M  = mean over responses of the mean of H~ over the tokens above the response's `quantile` of H~
+    M  = mean over responses of the mean of H~ over the tokens above the response's `quantile` of H~, 0 for none
     L  = L_policy + coef * (M - M_0)^2
 
-M_0 is M of the first rollout batch. Reference implementation: the authors' dp_actor.py; defaults are its script's.
+M_0 is M of the first rollout batch, before its update. A token whose likeliest continuation has mass `top_p` or more
+has H~ = 0; where most tokens are such, the quantile is 0 and those with H~ = 0 do not count. Reference implementation:
+the authors' Linn3a/siren, verl/verl/workers/actor/dp_actor.py (efficient_top_p_sampling, mask_by_quantile) and
+verl/verl/trainer/ppo/ray_trainer.py (the anchor); defaults are those of its exp_scripts/siren.sh.
 
-Known deviation: the square is linearised at the rollout policy, 2 * coef * (M_k - M_0) * M, with M_k over the whole
+Known deviations: the square is linearised at the rollout policy, 2 * coef * (M_k - M_0) * M, with M_k over the whole
 batch. Its gradient is that of the square at the first optimizer step, and does not depend on how the batch is cut into
-micro-batches; theirs squares the mean of each micro-batch.
+micro-batches; theirs squares the mean of each micro-batch under the policy in training. Our nucleus has the token that
+reaches `top_p`, as in nucleus sampling; theirs ends before it.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ class SirenConfig:
     top_p: float = setting(0.8, "probability in (0, 1]", "mass of the nucleus that the entropy is taken over")
     top_k: int = setting(10_000, "tokens", "most likely tokens that the nucleus is looked for in")
     quantile: float = setting(
-        0.8, "share in [0, 1)", "tokens of a response below this quantile of entropy do not count"
+        0.8, "share in [0, 1)", "only tokens above this quantile of their response's entropy count"
     )
 
     def __post_init__(self) -> None:
@@ -51,10 +55,13 @@ def nucleus_entropy(logits: Tensor, top_p: float, top_k: int) -> Tensor:
 
 
 def selective_means(entropy: Tensor, mask: Tensor, quantile: float) -> Tensor:
-    """(B,) mean entropy of each response's tokens from its own `quantile` of entropy on; entropy, mask: (B, A)."""
+    """(B,) mean entropy of each response's tokens above its own `quantile` of entropy, 0 where none is above it.
+
+    entropy, mask: (B, A).
+    """
     response = entropy.detach().double().masked_fill(mask == 0, torch.nan)
     threshold = response.nanquantile(quantile, dim=-1, keepdim=True)
-    selected = (response >= threshold).to(entropy.dtype)  # a comparison with nan is false
+    selected = (response > threshold).to(entropy.dtype)  # a comparison with nan is false
     return (entropy * selected).sum(-1) / selected.sum(-1).clamp(min=1)
 
 

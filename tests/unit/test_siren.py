@@ -30,7 +30,13 @@ def test_selective_means_take_each_responses_uncertain_tokens():
     mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
     # medians 2.5 and 6: tokens 3, 4 and token 7; what the mask leaves out never counts
     assert selective_means(entropy, mask, 0.5).tolist() == [3.5, 7.0]
-    assert selective_means(entropy, mask, 0.0).tolist() == [2.5, 6.0]
+    assert selective_means(entropy, mask, 0.0).tolist() == [3.0, 7.0]  # all but the least uncertain
+
+
+def test_certain_tokens_do_not_count_where_they_are_most():
+    # a nucleus of one token has entropy 0: the quantile of the first response is 0, and only its last token counts
+    entropy = torch.tensor([[0.0, 0.0, 0.0, 0.0, 1.5], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    assert selective_means(entropy, torch.ones(2, 5), 0.5).tolist() == [1.5, 0.0]
 
 
 def make_step(entropies):
