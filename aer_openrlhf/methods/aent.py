@@ -5,8 +5,11 @@
     L       = L_policy - c_k * (1/N) * sum_i sum_t H~_it
 
 The coefficient moves only while the batch's clamped entropy is outside the band, and only after `warmup_steps`; the
-one in force at step k is that of the steps before. Reference implementation: inclusionAI/AReaL, recipe/AEnt
-(functional.py, actor.py, aent_args.py); defaults are its configuration's.
+one in force at step k is that of the steps before. Reference implementations, both the author's: inclusionAI/AReaL,
+recipe/AEnt (functional.py, actor.py), and antgroup/AEnt on verl, recipe/aent (aent_torch_functional.py,
+ray_aent_trainer.py). Defaults are those of the second's run_aent_math.sh (Qwen2.5-Math-1.5B on MATH, rate 2e-6); its
+warm-up of 30 first moves the coefficient at step 30, which is 29 here. AReaL's configuration keeps the coefficient
+constant.
 
 Known deviation: H~_k is the exact mean over the rollout batch before its update, theirs that of the update itself.
 """
@@ -27,13 +30,15 @@ from .settings import require, require_coef_in_box, require_not_negative, settin
 class AEntConfig:
     """Settings of `aent`."""
 
-    clamp: float = setting(0.4, "share of the vocabulary in [0, 1)", "least likely tokens that the entropy leaves out")
-    entropy_low: float = setting(0.05, "nats", "lower end of the band of the clamped entropy")
-    entropy_high: float = setting(0.23, "nats", "upper end of the band of the clamped entropy")
-    lr: float = setting(1e-3, "coefficient per nat", "step size of the controller outside the band")
-    coef_init: float = setting(2e-4, "coefficient", "coefficient until the end of the warm-up")
-    coef_min: float = setting(1e-5, "coefficient", "lower bound of the coefficient")
-    coef_max: float = setting(3e-3, "coefficient", "upper bound of the coefficient")
+    clamp: float = setting(
+        0.33, "share of the vocabulary in [0, 1)", "least likely tokens that the entropy leaves out"
+    )
+    entropy_low: float = setting(0.15, "nats", "lower end of the band of the clamped entropy")
+    entropy_high: float = setting(0.24, "nats", "upper end of the band of the clamped entropy")
+    lr: float = setting(2e-3, "coefficient per nat", "step size of the controller outside the band")
+    coef_init: float = setting(2e-3, "coefficient", "coefficient until the end of the warm-up")
+    coef_min: float = setting(6e-4, "coefficient", "lower bound of the coefficient")
+    coef_max: float = setting(9e-3, "coefficient", "upper bound of the coefficient")
     warmup_steps: int = setting(29, "rollout steps", "steps before the controller moves the coefficient")
 
     def __post_init__(self) -> None:
