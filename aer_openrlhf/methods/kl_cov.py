@@ -2,16 +2,20 @@
 
     L = L_policy + coef * (1/N) * sum over the share `ratio` of tokens with the highest cov_t of |log pi - log pi_old|
 
-cov_t as in `covariance.py`. Reference implementations: PRIME-RL/Entropy-Mechanism-of-RL and verl,
-verl/trainer/ppo/core_algos.py (compute_policy_loss_kl_cov); defaults are the authors' 7B script's.
+cov_t as in `covariance.py`. Reference implementation: the authors' PRIME-RL/Entropy-Mechanism-of-RL,
+verl/trainer/ppo/core_algos.py (compute_policy_loss_kl_cov), the same in verl. Defaults are those of the authors'
+recipe/dapo/7b_kl_cov.sh (0.2 % and 1); their 32B script has a ratio of 2e-4, verl's own configuration 2e-4 and 0.1.
 
-Known deviations: OpenRLHF's PPO clip stays (theirs has none: `--actor.eps_clip_low_high` takes wide bounds); the
-threshold that the highest share lies above is that of the rollout batch, theirs that of each micro-batch.
+Known deviations: OpenRLHF's PPO clip stays, theirs has none: `--actor.eps_clip_low_high 1 1e9` takes it out. The
+threshold that the highest share lies above is that of the rollout batch at the rollout policy, theirs that of each
+micro-batch under the policy in training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +42,17 @@ class KLCov(CovarianceMethod):
 
     name = "kl_cov"
     config_class = KLCovConfig
+
+    @classmethod
+    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
+        responses = flags["rollout.batch_size"] * flags["rollout.n_samples_per_prompt"]
+        one_step = responses // flags["train.batch_size"] * flags["train.max_epochs"] <= 1
+        if one_step and flags["aer.kl_cov.coef"] > 0:
+            return (
+                "--aer.method kl_cov penalises drift from the rollout policy, and the first optimizer step has none: "
+                f"give --train.batch_size {responses // 2} or less, for two optimizer steps a rollout or more"
+            )
+        return super().refusal(flags)
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         covariance, means = batch_covariance(batch)

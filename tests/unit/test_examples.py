@@ -21,6 +21,8 @@ ALL = [*LAUNCH, *RECIPES, EXAMPLES / "smollm2_gsm8k/run.sh"]
 GRPO = EXAMPLES / "launch/train_aer_grpo_ray_hybrid_engine.sh"
 RECORDER = "#!/bin/sh\nprintf '%s\\0' \"$@\" >>{folder}/{name}.argv\nexit ${{{name}_status:-0}}\n"
 ROWS = 512
+# What acts on the drift from the rollout policy needs several; the others take one.
+STEPS_A_ROLLOUT = {"kl_cov": 8, "clip_higher": 16, "train_aer_dapo_ray_hybrid_engine": 16}
 
 
 def names(path: Path) -> str:
@@ -90,7 +92,8 @@ def test_every_script_passes_its_dry_run(script, run, tmp_path, capsys):
     rollouts = (8 if script.parent.name == "smollm2_gsm8k" else ROWS) // int(
         argv[argv.index("--rollout.batch_size") + 1]
     )
-    assert f"{rollouts} rollouts" in printed and f"x {samples} responses, {rollouts} optimizer steps" in printed
+    updates = rollouts * STEPS_A_ROLLOUT.get(script.stem, 1)
+    assert f"{rollouts} rollouts" in printed and f"x {samples} responses, {updates} optimizer steps" in printed
     assert "1 for its label in a box" in printed and "0 for another row's label in a box" in printed
     assert "this machine has 8" in printed and "; about " in printed
     assert not (tmp_path / "run").exists()

@@ -51,4 +51,23 @@ def test_what_makes_no_sense_is_refused():
         KLCovConfig(ratio=0.0)
     with pytest.raises(ValueError, match=r"coef is -1\.0"):
         KLCovConfig(coef=-1.0)
-    assert "--aer.method kl_cov selects tokens" in KLCov.refusal({"actor.policy_loss_type": "gspo"})
+    assert "--aer.method kl_cov selects tokens" in KLCov.refusal(make_flags(64) | {"actor.policy_loss_type": "gspo"})
+
+
+def make_flags(train_batch_size, **changed):
+    """16 prompts with 8 responses each."""
+    flags = {
+        "rollout.batch_size": 16,
+        "rollout.n_samples_per_prompt": 8,
+        "train.batch_size": train_batch_size,
+        "train.max_epochs": 1,
+        "aer.kl_cov.coef": 1.0,
+    }
+    return flags | changed
+
+
+def test_one_optimizer_step_a_rollout_is_refused_as_it_has_no_drift():
+    assert "give --train.batch_size 64 or less" in KLCov.refusal(make_flags(128))
+    assert KLCov.refusal(make_flags(64)) is None
+    assert KLCov.refusal(make_flags(128, **{"train.max_epochs": 2})) is None
+    assert KLCov.refusal(make_flags(128, **{"aer.kl_cov.coef": 0.0})) is None  # asked for: it is GRPO
