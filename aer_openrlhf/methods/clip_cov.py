@@ -2,12 +2,14 @@
 
     of the tokens with cov_low < cov_t < cov_high a random share, `ratio` of all tokens, gives no policy gradient
 
-cov_t as in `covariance.py`. Reference implementations: PRIME-RL/Entropy-Mechanism-of-RL and verl,
-verl/trainer/ppo/core_algos.py (compute_policy_loss_clip_cov); defaults are verl's.
+cov_t as in `covariance.py`; the loss is still divided by all response tokens. Reference implementation: the authors'
+PRIME-RL/Entropy-Mechanism-of-RL, verl/trainer/ppo/core_algos.py (compute_policy_loss_clip_cov), the same in verl.
+Defaults are those of the authors' recipe/dapo/7b_clip_cov.sh and 32b_clip_cov.sh, which also open the PPO clip
+(`--actor.eps_clip_low_high 1 1`).
 
-Known deviations: every candidate is dropped with the same probability instead of a fixed number of them, at least one,
-in each micro-batch; candidates may be among those that the PPO clip has silenced already; the means are those of
-`covariance.py`.
+Known deviations: every candidate is dropped with the same probability, set from the rollout batch; theirs drops a
+fixed number, at least one, in each micro-batch. Candidates may be among those that the PPO clip has silenced already.
+The means are those of `covariance.py`.
 """
 
 from __future__ import annotations

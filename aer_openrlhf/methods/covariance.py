@@ -5,7 +5,7 @@
 Tokens with a high one are those through which the policy gradient lowers entropy (arXiv 2505.22617, section 4).
 
 Both means are those of the rollout batch at the policy before the update, so that what is selected does not depend on
-micro-batches and ranks; the reference implementations take them over each micro-batch.
+micro-batches and ranks; the reference implementation takes them over each micro-batch, under the policy in training.
 """
 
 from __future__ import annotations

@@ -2,10 +2,14 @@
 
     A'_t = A_t * [H_t >= Q],   Q the (1 - share) quantile of token entropy over the whole rollout batch
 
-The loss is still divided by all response tokens. Reference implementation: trl, grpo_trainer.py
-(`top_entropy_quantile`); the default share is the paper's 20 %.
+The loss is still divided by all response tokens, as in the paper's objective and in huggingface/trl,
+trl/trainer/grpo_trainer.py (get_high_entropy_mask). Reference implementation: the authors'
+Shenzhi-Wang/Beyond-the-80-20-Rule-RLVR, verl/trainer/ppo/core_algos.py (get_global_entropy_top_mask) and
+verl/workers/actor/dp_actor.py; the default share is the paper's 20 %.
 
-Known deviation: Q is that of the rollout batch before its update, and is kept over its optimizer steps.
+Known deviations: Q is that of the rollout batch before its update, kept over its optimizer steps; their code takes the
+highest share of each micro-batch. Their code divides by the tokens that are trained: a gradient 1 / share times as
+large, which Adam takes out and gradient clipping does not.
 """
 
 from __future__ import annotations

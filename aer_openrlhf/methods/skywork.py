@@ -4,10 +4,12 @@
     L       = L_policy - c_k * [H_k < H*] * (1/N) * sum_i sum_t H_it
 
 A constant step towards an absolute target; the term is on only below it. The coefficient in force at step k is that of
-the steps before. Reference implementation: SkyworkAI/Skywork-OR1, verl/trainer/ppo/core_algos.py (EntController) and
-verl/workers/actor/dp_actor.py; defaults are those of its 7B and 32B scripts.
+the steps before. Reference implementation: the authors' SkyworkAI/Skywork-OR1, verl/trainer/ppo/core_algos.py
+(EntController), ray_trainer.py and verl/workers/actor/dp_actor.py; defaults are those of every script in
+or1_scripts/train (7B and 32B).
 
-Known deviation: H_k is the exact entropy of the rollout batch; theirs is the sampled estimate - mean log pi_old.
+Known deviations: H_k is the exact entropy of the rollout batch; theirs is the sampled estimate - mean log pi_old. The
+bonus is on by the entropy of its own step, as in the equation; their code has the switch of the step before.
 """
 
 from __future__ import annotations
