@@ -23,6 +23,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -32,10 +33,7 @@ from typing import Any
 import psutil
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "quickstart"))
-
-from smollm2_gsm8k.model import make_model as make_smollm2
 
 from model import make_model
 from run import prepare_process, train
@@ -88,6 +86,13 @@ class PolicyMemory(threading.Thread):
 def _high_water_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next((float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
+def make_smollm2() -> Path:
+    """The model's folder, made by its own program: transformers looks for gguf only once, when it is imported."""
+    program = Path(__file__).parents[1] / "examples" / "smollm2_gsm8k" / "model.py"
+    made = subprocess.run([sys.executable, str(program)], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(made.stdout.splitlines()[-1])
 
 
 def run_case(case: str, size: str, model: Path, data: Path, run_dir: Path, steps: int) -> dict[str, Any]:
