@@ -7,8 +7,13 @@ with a different one each, `method` ours with the plan of the method that the fl
 weights, `aer:full_disk` only writes checkpoints. Saves {"params", "status", "entropy"} or what the variant gives.
 """
 
+import contextlib
 import os
+import resource
+import shutil
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
@@ -80,22 +85,32 @@ def mismatched_weights(model, folder: str) -> list[str]:
     return wrong
 
 
-def checkpoint_on_a_full_disk(actor) -> dict:
-    """Two checkpoints, the second beyond what the disk takes; the limit on file sizes stands for its end."""
-    import resource
-    from pathlib import Path
+@contextlib.contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """100 kB are left in the folder: of its disk, where it is a mounted one, else of what a file may hold."""
+    if folder.is_mount():
+        rest = folder / "rest"
+        rest.write_bytes(bytes(shutil.disk_usage(folder).free - 100_000))
+        yield
+        rest.unlink()
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+        yield
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
 
+
+def checkpoint_on_a_full_disk(actor) -> dict:
+    """Two checkpoints, the second beyond what the disk takes."""
     from aer_openrlhf.integration.faults import RunFault
 
+    folder = Path(actor.strategy.args.ckpt.path)
     actor.save_checkpoint("global_step1", {"global_step": 1})
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-    try:
-        actor.save_checkpoint("global_step2", {"global_step": 2})
-    except RunFault as fault:
-        message = str(fault)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    folder = Path(actor.strategy.args.ckpt.path) / "_actor"
-    path, states = actor.strategy.load_ckpt(actor.actor.model, str(folder))
+    with full_disk(folder):
+        try:
+            actor.save_checkpoint("global_step2", {"global_step": 2})
+        except RunFault as fault:
+            message = str(fault)
+    path, states = actor.strategy.load_ckpt(actor.actor.model, str(folder / "_actor"))
     return {"message": message, "loaded": path, "states": states}
 
 

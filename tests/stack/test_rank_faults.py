@@ -1,5 +1,8 @@
 """Faults of a real policy rank: an update that is not finite, and a checkpoint on a full disk."""
 
+import shutil
+import subprocess
+
 import pytest
 
 
@@ -20,12 +23,22 @@ def test_one_broken_update_of_zero3_is_seen_in_the_weights(run_ranks, model_dir)
     assert broken["fault"].startswith("the gradients are not finite, and neither is model.")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_and_names_the_folder(run_ranks, model_dir, tmp_path):
-    (result,) = run_ranks(1, model_dir, "aer:full_disk", "--ckpt.path", tmp_path / "checkpoints")
-    assert result["message"].startswith(f"--ckpt.path {tmp_path}/checkpoints: the weights could not be written (")
-    assert "make room there" in result["message"]
-    assert (
-        result["loaded"].endswith("_actor/global_step1/mp_rank_00_model_states.pt")
-        or "global_step1" in result["loaded"]
-    )
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a tmpfs of its own; an ordinary one where we may not mount."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]
+    mounted = shutil.which("mount") is not None and subprocess.run(mount).returncode == 0
+    yield folder
+    if mounted:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_names_the_folder(run_ranks, model_dir, small_disk):
+    (result,) = run_ranks(1, model_dir, "aer:full_disk", "--ckpt.path", small_disk)
+    assert result["message"].startswith(f"--ckpt.path {small_disk}: the weights could not be written (")
+    if small_disk.is_mount():
+        assert "0.0 GiB free): make room there" in result["message"]
+    assert result["loaded"].endswith("_actor/global_step1/mp_rank_00_model_states.pt")
     assert result["states"]["global_step"] == 1
