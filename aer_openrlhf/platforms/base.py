@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from types import SimpleNamespace
 from typing import Any
 
+from . import loopback
+
 
 class Platform:
-    """Nothing to do: OpenRLHF is written for this machine."""
+    """Next to nothing to do: OpenRLHF is written for this machine."""
 
     def prepare_process(self) -> None:
-        """Called in the driver before OpenRLHF is imported."""
+        """Called in the driver before OpenRLHF and Ray are imported."""
+        if loopback.runs_alone(sys.argv[1:]):
+            for name, value in loopback.ENVIRONMENT.items():
+                os.environ.setdefault(name, value)
 
     def configure(self, args: SimpleNamespace) -> None:
         """Adapt OpenRLHF's validated arguments. Raises ValueError for what the platform cannot do."""

@@ -8,15 +8,11 @@ from typing import Any
 
 from aer_eval import watchdog
 
+from .. import loopback
 from ..base import Platform
 from . import patches
 
 WORKER_EXTENSION = "aer_openrlhf.platforms.cpu.weight_sync.CPUWorkerWrap"
-LOOPBACK = {  # for a run on one machine: nothing of it can be reached from another
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray's own switch for a machine alone: its services bind to 127.0.0.1
-    "GLOO_SOCKET_IFNAME": "lo",
-    "VLLM_HOST_IP": "127.0.0.1",
-}
 UNSUPPORTED = {  # nested argument -> what to do instead
     ("train", "enable_ema"): "leave --train.enable_ema out",
     ("ds", "load_in_4bit"): "leave --ds.load_in_4bit out",
@@ -52,7 +48,7 @@ class CPUPlatform(Platform):
             "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         }
         if "RAY_ADDRESS" not in os.environ:
-            defaults |= LOOPBACK
+            defaults |= loopback.ENVIRONMENT
         return {name: os.environ.get(name, value) for name, value in defaults.items()}
 
     def configure(self, args: SimpleNamespace) -> None:
