@@ -69,6 +69,17 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [row for line in lines if (row := _parsed(line)) is not None]
 
 
+def describe_step(row: Mapping[str, Any], steps: int | None = None) -> str:
+    """A row of `metrics.jsonl` in one line: the step (of ``steps``); reward, entropy and alpha where it has them."""
+    parts = [f"step {row['step']}" if steps is None else f"step {row['step']}/{steps}"]
+    for name, key in (("reward", "rollout/reward_mean"), ("entropy", "aer/entropy"), ("alpha", "aer/alpha")):
+        if key in row:
+            parts.append(f"{name} {row[key]:.3f}")
+        if name == "entropy" and "aer/entropy_target" in row:
+            parts.append(f"(target {row['aer/entropy_target']:.3f})")
+    return "  ".join(parts)
+
+
 def _append(path: Path, row: Mapping[str, Any]) -> None:
     line = json.dumps(row) + "\n"
     with path.open("ab") as file:

@@ -66,7 +66,7 @@ def _describe(runs: Sequence[Run], states: Mapping[str, folder.State]) -> None:
         shown[run.name] = "running" if state in ("interrupted", "trained") and folder.in_use(run) else state
         print(f"{shown[run.name]:11}  {run.name}")
         if shown[run.name] in ("new", "interrupted"):
-            print(f"             {shlex.join(run.train)}")
+            print(f"             {shlex.join(run.train or run.evaluate)}")
     print(", ".join(f"{count} {name}" for name, count in Counter(shown.values()).items()))
 
 
@@ -93,8 +93,7 @@ def _chosen(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> list
         run
         for run in runs
         if run.task in (args.tasks or study.tasks)
-        and run.arm in (args.arms or study.arms)
-        and run.seed in (args.seeds or study.seeds)
+        and (not run.train or (run.arm in (args.arms or study.arms) and run.seed in (args.seeds or study.seeds)))
     ]
 
 
@@ -106,9 +105,10 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
     out.mkdir(parents=True, exist_ok=True)
     rows = results.merge(results.collect(runs), args.merge)
     results.write_csv(rows, out / "table.csv")
-    command = shlex.join([PROGRAM, "table", str(args.study), *(f"--merge={path}" for path in args.merge)])
-    (out / "table.md").write_text(results.markdown(rows, command, study.reference))
-    finished = [run for run in runs if folder.state(run) == "finished"]
+    options = [*(f"--merge={path}" for path in args.merge), *(["--each-seed"] if args.each_seed else [])]
+    command = shlex.join([PROGRAM, "table", str(args.study), *options])
+    (out / "table.md").write_text(results.markdown(rows, command, study.reference, args.each_seed))
+    finished = [run for run in runs if run.train and folder.state(run) == "finished"]
     for task in study.tasks:
         with styled():
             drawings = {
@@ -138,6 +138,7 @@ def _parser() -> argparse.ArgumentParser:
             metavar="CSV",
             help="table.csv of another machine, to be merged",
         )
+        command.add_argument("--each-seed", action="store_true", help="in table.md, a line for every seed too")
     run.add_argument("--tasks", nargs="+", help="only these")
     run.add_argument("--arms", nargs="+", help="only these")
     run.add_argument("--seeds", type=int, nargs="+", help="only these")

@@ -106,7 +106,7 @@ def load_run(path: str | Path) -> Run:
         path=folder,
         config=_read_config(folder / CONFIG_FILE),
         metrics=metrics,
-        evaluations=_read_evaluations(folder / EVALUATIONS_FILE),
+        evaluations=read_evaluations(folder),
         torn_lines=torn_lines,
         non_finite=non_finite,
         warnings=_read_warnings(folder / WARNINGS_FILE),
@@ -160,7 +160,9 @@ def _read_config(path: Path) -> Mapping[str, Any] | None:
     return config
 
 
-def _read_evaluations(path: Path) -> tuple[Evaluation, ...]:
+def read_evaluations(folder: Path) -> tuple[Evaluation, ...]:
+    """The evaluations in a folder, none where it has no `pass_at_k.json`; raise `RunError` for a damaged one."""
+    path = folder / EVALUATIONS_FILE
     rows = _read_json(path)
     if rows is None:
         return ()

@@ -19,7 +19,11 @@ from aer_eval.errors import UserError, first_line
 
 NAME = re.compile(r"[\w.-]*\w")
 """What a task or an arm may be called: its name is that of a folder."""
-KEYS = {"train", "evaluate", "settings", "flags", "values", "tasks", "arms", "reference", "seeds"}
+START = "start"
+"""The arm of the models that the runs start from, one row a task: they are evaluated, not trained."""
+KEYS = {"train", "evaluate", "start", "settings", "flags", "values", "tasks", "arms", "reference", "seeds"}
+ADDED = ("flags", "values", "arms")
+"""The keys in which a study completes its base; every other replaces the base's."""
 GIVEN = ("task", "arm", "method", "seed", "run_dir", "flags")
 """The placeholders that a run fills; ``values`` and a task's entries are the others."""
 
@@ -44,14 +48,15 @@ class Run:
     flags: Mapping[str, Any]
     """All flags of the training, as JSON holds them."""
     train: tuple[str, ...]
-    """The command line that trains, and goes on from its newest checkpoint when it is called again."""
+    """The command line that trains, and goes on from its newest checkpoint when it is called again; empty for a task's
+    start model, which is evaluated as it is."""
     evaluate: tuple[str, ...]
     """The command line that writes ``pass_at_k.json`` into the folder; empty for none."""
 
     @property
     def name(self) -> str:
-        """``TASK/ARM/seed-N``."""
-        return f"{self.task}/{self.arm}/seed-{self.seed}"
+        """``TASK/ARM/seed-N``; ``TASK/start`` of a start model."""
+        return f"{self.task}/{self.arm}/seed-{self.seed}" if self.train else f"{self.task}/{self.arm}"
 
 
 @dataclass(frozen=True)
@@ -62,12 +67,14 @@ class Study:
     train: str
     """Command line with placeholders such as ``{seed}``."""
     tasks: Mapping[str, Mapping[str, Any]]
-    """Name -> the task's own values of placeholders."""
+    """Name -> the task's own values of placeholders; ``task`` is what ``{task}`` stands for, else the name."""
     arms: Mapping[str, Arm]
     seeds: tuple[int, ...]
     reference: str
     """The arm whose frontier the others are compared with."""
     evaluate: str = ""
+    start: str = ""
+    """Command line that evaluates a task's start model."""
     flags: Mapping[str, Any] = field(default_factory=dict)
     """Training flags of every run, without their dashes; an arm's flags win."""
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -76,20 +83,27 @@ class Study:
     """``(task, method) -> flags``, below ``flags``: the ``flags`` function of the file that ``settings`` names."""
 
     def runs(self, root: Path) -> list[Run]:
-        """All runs, seed by seed, so that every arm has its first result early, in ``root/NAME/TASK/ARM/seed-N``.
+        """All runs, the start models first, then seed by seed, so that every arm has its first result early.
+
+        Their folders are ``root/NAME/TASK/ARM/seed-N`` and ``root/NAME/TASK/start``.
 
         Raises:
             UserError: an unknown placeholder or method.
         """
-        return [
+        starts = [self._start(task, root / self.name / task / START) for task in self.tasks if self.start]
+        return starts + [
             self._run(task, arm, seed, root / self.name / task / arm.name / f"seed-{seed}")
             for task, seed, arm in product(self.tasks, self.seeds, self.arms.values())
         ]
 
+    def _start(self, task: str, folder: Path) -> Run:
+        values = {**self.values, "task": task, **self.tasks[task], "run_dir": folder}
+        return Run(task, START, 0, folder, flags={}, train=(), evaluate=fill("start", self.start, values))
+
     def _run(self, task: str, arm: Arm, seed: int, folder: Path) -> Run:
         flags = {**self._method_flags(task, arm), **self.flags, **arm.flags}
-        given = {"task": task, "arm": arm.name, "method": arm.method, "seed": seed, "run_dir": folder}
-        values = {**self.values, **self.tasks[task], **given, "flags": to_arguments(flags)}
+        given = {"arm": arm.name, "method": arm.method, "seed": seed, "run_dir": folder, "flags": to_arguments(flags)}
+        values = {**self.values, "task": task, **self.tasks[task], **given}
         return Run(
             task,
             arm.name,
@@ -104,7 +118,7 @@ class Study:
         if self.settings is None:
             return {}
         try:
-            return self.settings(task, arm.method)
+            return self.settings(self.tasks[task].get("task", task), arm.method)
         except ValueError as problem:
             raise UserError(f"{self.name}: arm {arm.name}: {problem}") from problem
 
@@ -145,15 +159,14 @@ def load(path: Path) -> Study:
     Raises:
         UserError: one line with the file, the key and the mend.
     """
-    contents = _read(path)
     try:
-        return _parse(path.stem, contents)
+        return _parse(path.stem, _read(path))
     except ValueError as problem:
         raise UserError(f"{path}: {problem}") from problem
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The file's contents over those of its base: flags and values are added to it, all else replaces it."""
+    """The file's contents over those of its base: flags, values and arms are added to it, all else replaces it."""
     try:
         contents = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(contents, dict):
@@ -163,7 +176,7 @@ def _read(path: Path) -> dict[str, Any]:
         base = _read(path.parent / str(contents.pop("base")))
     except (OSError, yaml.YAMLError) as problem:
         raise UserError(f"{path}: {' '.join(str(problem).split())}") from problem
-    added = {key: {**(base.get(key) or {}), **(contents.get(key) or {})} for key in ("flags", "values")}
+    added = {key: {**_mapping(key, base.get(key)), **_mapping(key, contents.get(key))} for key in ADDED}
     return {**base, **contents, **added}
 
 
@@ -177,12 +190,14 @@ def _parse(name: str, contents: Mapping[str, Any]) -> Study:
         _name("tasks", task): _mapping(task, values) for task, values in _mapping("tasks", contents["tasks"]).items()
     }
     values = _mapping("values", contents.get("values"))
-    for key in {*values, *(key for task in tasks.values() for key in task)} & set(GIVEN):
+    for key in {*values, *(key for task in tasks.values() for key in task if key != "task")} & set(GIVEN):
         raise ValueError(f"{key}: filled by the run itself, so it cannot be among the values")
     seeds = contents["seeds"]
     if not isinstance(seeds, list) or any(type(seed) is not int for seed in seeds) or len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds is {seeds}: give a list of different whole numbers")
     arms = {arm: _arm(_name("arms", arm), entry) for arm, entry in _mapping("arms", contents["arms"]).items()}
+    if START in arms:
+        raise ValueError(f"arms: {START}: the name of the start model's row; call the arm something else")
     reference = contents.get("reference", next(iter(arms)))
     if reference not in arms:
         raise ValueError(f"reference: {reference}: no such arm; there are {', '.join(arms)}")
@@ -190,6 +205,7 @@ def _parse(name: str, contents: Mapping[str, Any]) -> Study:
         name=_name("the file's name", name),
         train=_command("train", contents["train"]),
         evaluate=_command("evaluate", contents.get("evaluate", "")),
+        start=_command("start", contents.get("start", "")),
         tasks=tasks,
         arms=arms,
         reference=reference,

@@ -33,7 +33,7 @@ def state(run: Run) -> State:
     if made is None:
         return "new"
     _check_unchanged(run, made)
-    if read(run.folder / TRAINED_FILE) is None:
+    if run.train and read(run.folder / TRAINED_FILE) is None:
         return "interrupted"
     done = read(run.folder / DONE_FILE)
     return "finished" if done is not None and done["evaluate"] == list(run.evaluate) else "trained"

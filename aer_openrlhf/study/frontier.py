@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from .definition import START
+
 LEVELS = 101
 """Values of pass@1 that the distance is averaged over."""
 SHOWN = 4
@@ -65,7 +67,7 @@ def distances(rows: pd.DataFrame, reference: str) -> pd.DataFrame:
     found = [
         {"arm": arm, "seed": seed, **{f"pass@{k}": distance(run, runs[reference, seed], k) for k in ks}}
         for (arm, seed), run in runs.items()
-        if arm != reference and (reference, seed) in runs
+        if arm not in (reference, START) and (reference, seed) in runs
     ]
     return pd.DataFrame(found, columns=["arm", "seed", *(f"pass@{k}" for k in ks)])
 

@@ -15,11 +15,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from aer_eval.errors import UserError
-from aer_openrlhf.report.runs import EVALUATIONS_FILE, RunError, load_run
+from aer_openrlhf.report.runs import EVALUATIONS_FILE, RunError, load_run, read_evaluations
+from aer_openrlhf.runlog import METRICS_FILE, describe_step, read_lines
 
 from . import folder
 from .definition import Run
 
+PROGRESS_SECONDS = 30.0
 STOP_SECONDS = 60.0
 """What an interrupted child has before it is killed."""
 
@@ -71,8 +73,9 @@ class Runner:
         with folder.locked(run) as lock:
             if folder.state(run) in ("new", "interrupted"):
                 folder.start(run)
-                seconds = self._execute(run, "train", run.train, lock)
-                folder.write(run.folder / folder.TRAINED_FILE, {"seconds": seconds})
+                if run.train:
+                    seconds = self._execute(run, "train", run.train, lock)
+                    folder.write(run.folder / folder.TRAINED_FILE, {"seconds": seconds})
             if run.evaluate:
                 self._execute(run, "evaluate", run.evaluate, lock)
             _check_results(run)
@@ -88,7 +91,7 @@ class Runner:
             output.flush()
             process = self._spawn(command, output.fileno(), lock)
         try:
-            code = process.wait()
+            code = _wait(process, run, stage)
         finally:
             with self._lock:
                 self._children.discard(process)
@@ -137,15 +140,24 @@ class Runner:
         _signal([child for child in children if child.poll() is None], signal.SIGKILL)
 
 
+def _wait(process: subprocess.Popen[bytes], run: Run, stage: str) -> int:
+    """The exit code of a child; while it trains, a line now and then says how far it is."""
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(PROGRESS_SECONDS)
+        if stage == "train" and (rows := read_lines(run.folder / METRICS_FILE)):
+            print(f"{run.name}: {describe_step(rows[-1])}", flush=True)
+
+
 def _check_results(run: Run) -> None:
     """A run counts as finished once its table row can be made."""
     try:
-        trained = load_run(run.folder)
+        evaluations = load_run(run.folder).evaluations if run.train else read_evaluations(run.folder)
     except RunError as problem:
         raise RunFailed(str(problem)) from problem
-    if run.evaluate and not trained.evaluations:
+    if run.evaluate and not evaluations:
         raise RunFailed(f"the evaluation wrote no {run.folder / EVALUATIONS_FILE}")
-    temperatures = [evaluation.temperature for evaluation in trained.evaluations]
+    temperatures = [evaluation.temperature for evaluation in evaluations]
     if len(set(temperatures)) < len(temperatures):
         raise RunFailed(f"{run.folder / EVALUATIONS_FILE}: two evaluations at one temperature; evaluate one suite")
 

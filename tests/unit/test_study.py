@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from aer_eval.errors import UserError
+from aer_openrlhf.report.runs import load_run
 from aer_openrlhf.study import results
 from aer_openrlhf.study.definition import load
 from aer_openrlhf.study.frontier import distance, distances, frontier
@@ -109,6 +110,21 @@ def test_finished_runs_are_skipped_and_the_table_has_a_row_a_temperature(study: 
     assert (study.parent / "grid" / "frontier-sums.png").exists()
 
 
+def test_the_start_model_is_evaluated_once_and_has_a_row(study: Path) -> None:
+    evaluate = f"python {study.parent / 'fake.py'} evaluate {{run_dir}} {{temperatures}}"
+    study.write_text(f"{study.read_text()}start: {evaluate}\n")
+    assert "new          sums/start" in run(study, "--dry-run").stdout
+    assert run(study, "--arms", "plain").returncode == 0
+    again = run(study, "--arms", "plain", "--each-seed")
+    assert again.returncode == 0 and "2 runs, 2 finished earlier" in again.stdout
+    rows = pd.read_csv(study.parent / "grid" / "table.csv")
+    assert list(rows["arm"]) == ["start", "start", "plain", "plain"] and rows["steps"].isna().sum() == 2
+    told = (study.parent / "grid" / "table.md").read_text()
+    assert "| start | – | 0.250 | 0.500 | 1.50 | – | – |" in told
+    assert "| plain | 1 | 0.250 | 0.500 | 1.50 | 0.750 | 0.400 |" in told  # 0.75 of H_0, the target 0.4 of H_0
+    assert "above the frontier" not in told  # the start model is no arm to compare
+
+
 def test_the_resolved_command_is_recorded_before_the_start(study: Path) -> None:
     run(study, "--arms", "other")
     made = json.loads((folder(study, "other") / "run.json").read_text())
@@ -195,6 +211,7 @@ def test_after_kill_9_no_child_is_left_and_the_same_command_goes_on(study: Path)
         ("{flags}", "{flagz}", "train: {flagz}: unknown placeholder"),
         ("seeds: [1]", "seeds: 1", "seeds is 1: give a list"),
         ("tasks:", "task:", "task: unknown"),
+        ("  other:", "  start:", "start: the name of the start model's row"),
         ("seeds:", "reference: third\nseeds:", "reference: third: no such arm"),
         ("{aer.tau: 0.5}", "{--aer.tau: 0.5}", "a flag is without dashes"),
         ("method: plain", "metod: plain", "metod: an arm has method and flags"),
@@ -215,6 +232,23 @@ def test_a_base_is_completed_by_the_study(study: Path) -> None:
     assert (plain.seed, plain.flags, other.flags) == (4, {"x": 1}, {"x": 1, "aer.tau": 0.5})
 
 
+def test_an_arm_is_added_to_those_of_the_base_or_replaces_its_own(study: Path) -> None:
+    arms = "{other: {method: plain, flags: {aer.tau: 0.7}}, third: }"
+    (study.parent / "derived.yaml").write_text(f"base: grid.yaml\narms: {arms}")
+    runs = load(study.parent / "derived.yaml").runs(study.parent)
+    assert {run.arm: run.flags for run in runs} == {"plain": {}, "other": {"aer.tau": 0.7}, "third": {}}
+
+
+def test_two_tasks_may_be_one_with_different_data(study: Path) -> None:
+    (study.parent / "settings.py").write_text("def flags(task, method):\n    return {'of': task}\n")
+    given = study.read_text().replace("tasks: {sums: }", "tasks: {easy: {task: sums, data: e}, sums: {data: s}}")
+    given = given.replace("train {run_dir}", "train {run_dir} {task} {data}")
+    study.write_text(f"{given}settings: {study.parent / 'settings.py'}\narms: {{plain: }}\n")
+    easy, sums = load(study).runs(study.parent)
+    assert [easy.name, sums.name] == ["easy/plain/seed-1", "sums/plain/seed-1"]
+    assert [run.train[4:] for run in (easy, sums)] == [("sums", "e", "--of", "sums"), ("sums", "s", "--of", "sums")]
+
+
 def rows(**columns: list[object]) -> pd.DataFrame:
     return pd.DataFrame({"task": "sums", "arm": "plain", "temperature": 1.0, **columns})
 
@@ -228,6 +262,22 @@ def test_mean_and_standard_deviation_over_seeds() -> None:
     assert "| plain | 3 | 0.500 ± 0.361 |" in results.markdown(
         rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]}), "", "plain"
     )
+
+
+def test_each_seed_has_a_line_before_the_means() -> None:
+    given = rows(seed=[1, 2], num_prompts=20, num_samples=8, **{"pass@1": [0.2, 0.4]})
+    told = results.markdown(given, "", "plain", each_seed=True)
+    assert "## sums, temperature 1, 20 prompts, 8 samples" in told
+    assert "| arm | seed | pass@1 |\n| --- | --- | --- |\n| plain | 1 | 0.200 |\n| plain | 2 | 0.400 |" in told
+    assert "| plain | mean of 2 | 0.300 ± 0.141 |" in told
+
+
+def test_the_final_entropy_is_the_mean_of_the_last_twenty_steps(tmp_path: Path) -> None:
+    known = {"aer/entropy_target": 0.4}
+    steps = [{"step": step, "aer/entropy": 0.8 if step <= 10 else 0.2, **known} for step in range(1, 31)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, steps)))
+    found = results.entropy_figures(load_run(tmp_path))
+    assert (found["entropy_over_initial"], found["entropy_over_target"]) == (0.25, 0.5)
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
