@@ -17,7 +17,13 @@ from aer_eval.suites.load import Suite
 from aer_eval.suites.templates import PLACE, Template, find_template
 from aer_openrlhf.data.files import write_jsonl
 
-REWARDS = {"integer": "math.py", "math": "math.py", "countdown3": "countdown.py", "make_n": "make_n.py"}
+REWARDS = {
+    "integer": "math.py",
+    "math": "math.py",
+    "countdown3": "countdown.py",
+    "make_n": "make_n.py",
+    "swap_sort": "swap_sort.py",
+}
 """The reward file, in `aer_openrlhf/rewards/`, that grades each answer type."""
 
 

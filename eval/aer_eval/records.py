@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-AnswerType = Literal["integer", "math", "countdown3", "make_n"]
+AnswerType = Literal["integer", "math", "countdown3", "make_n", "swap_sort"]
 """How an answer is found and compared: ``integer`` and ``math`` in the last box, the demo tasks by exact checkers."""
 
 

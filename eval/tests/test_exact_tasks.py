@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from aer_eval.grading import countdown3, make_n
+from aer_eval.grading import countdown3, make_n, swap_sort
 from aer_eval.grading.exact import grade_exact
 from aer_eval.records import Grade, Problem, Verdict
 
@@ -53,6 +53,43 @@ def test_every_sum_is_right():
     right = [f"{a:02d}+{b:02d}" for a in range(100) for b in range(100) if make_n.is_correct(f"{a:02d}+{b:02d}", "57")]
     assert right == [f"{a:02d}+{57 - a:02d}" for a in range(58)]
     assert not any(make_n.is_correct(answer, "57") for answer in ("18+39 ", "018+39", "57+0", "67-10", ""))
+
+
+@pytest.mark.parametrize("answer", ["231 213 123", "312 132 123"])  # 3 > 2 first, or 2 > 1
+def test_every_way_to_sort_is_right(answer):
+    assert swap_sort.is_correct(answer, "321")
+    assert not swap_sort.is_correct(answer, "312")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "231 213",  # not sorted yet
+        "123",  # 3 and 1 are no neighbours
+        "231 213 231 213 123",  # 1 and 3 were in order
+        "321 231 213 123",  # no exchange at first
+        "231 213 123 123",
+        "221 213 123",  # a digit that is not there
+        "231 213 123 ",
+        " 231 213 123",
+        "231  213 123",
+        "231213123",
+        "231 213 123\n",
+        "",
+    ],
+)
+def test_any_other_way_to_sort_is_wrong(answer):
+    assert not swap_sort.is_correct(answer, "321")
+
+
+def test_equal_digits_are_in_order():
+    assert swap_sort.is_correct("112", "121")
+    assert not swap_sort.is_correct("112 112", "121")
+
+
+def test_a_row_that_is_not_one_of_digits_is_an_error():
+    with pytest.raises(ValueError, match="not a row of digits: 'three'"):
+        swap_sort.is_correct("123", "three")
 
 
 @pytest.mark.parametrize(

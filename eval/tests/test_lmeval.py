@@ -30,6 +30,7 @@ ROWS = {
     "math": {"problem": "Half of one?", "answer": "\\frac12"},
     "countdown3": {"problem": "123 006=", "answer": "[[1, 2, 3], 6]"},
     "make_n": {"problem": "057=", "answer": "57"},
+    "swap_sort": {"problem": "4213=", "answer": "4213"},
 }
 ANSWERS = {  # right, wrong, without an answer, ran into the limit; n = 5
     "p0": ["\\boxed{10}", "\\boxed{9}", "\\boxed{8}", "no idea", "..."],

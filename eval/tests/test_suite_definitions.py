@@ -71,7 +71,7 @@ def test_a_suite_is_checked_if_the_checksum_of_the_hub_is_known() -> None:
 
 def test_the_package_has_the_suites_and_each_file_has_its_name() -> None:
     expected = {"aime24", "aime25", "aime26", "amc23", "math500", "minerva_math", "olympiadbench", "hmmt_feb25"}
-    assert set(definitions()) == expected | {"gsm8k", "math", "countdown3", "make_n"}
+    assert set(definitions()) == expected | {"gsm8k", "math", "countdown3", "make_n", "swap_sort"}
     names = {file.name for file in files("aer_eval.suites").joinpath("definitions").iterdir()}
     assert names == {f"{name}.yaml" for name in definitions()}
 
@@ -79,7 +79,7 @@ def test_the_package_has_the_suites_and_each_file_has_its_name() -> None:
 def test_the_definitions_use_templates_that_exist_and_pin_the_hub() -> None:
     for definition in definitions().values():
         assert definition.template in TEMPLATES
-        assert (definition.hub is None) == (definition.answer_type in ("countdown3", "make_n"))
+        assert (definition.hub is None) == (definition.answer_type in ("countdown3", "make_n", "swap_sort"))
         assert definition.hub is None or len(definition.hub.revision) == 40
     assert {name: find_definition(name).num_problems for name in GROUPS["aer_math"]} == {
         "aime24": 30,

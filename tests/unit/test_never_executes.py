@@ -15,7 +15,7 @@ AUDITED = textwrap.dedent(
     """
     import json, re, sys
     from aer_eval.grading.worker import judge_all
-    from aer_openrlhf.rewards import countdown, make_n
+    from aer_openrlhf.rewards import countdown, make_n, swap_sort
     gold, labels, answers = json.loads(sys.stdin.read())
     judge_all(gold, ["1+x"])  # what is imported on first use is imported now
     seen = []
@@ -34,7 +34,7 @@ AUDITED = textwrap.dedent(
     control, seen[:] = list(seen), []
     judge_all(gold, answers)
     queries, prompts = [f"prompt={answer}<eos>" for answer in answers], ["prompt="] * len(answers)
-    for reward, label in ((countdown, labels[0]), (make_n, labels[1])):
+    for reward, label in ((countdown, labels[0]), (make_n, labels[1]), (swap_sort, labels[1])):
         reward.reward_func(queries, prompts, [label] * len(answers))
     print(json.dumps([control, seen]))
     """

@@ -16,7 +16,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         description="Add `verdict` and `extracted` to every line of a JSONL file. A line has `gold` and either `text` "
         "(a whole response, whose last \\boxed{} counts) or `answer` (what stands in the box; null without one), and "
         "may have `finish_reason` (`length`: cut at the token limit), `answer_type` (integer, math, countdown3, "
-        "make_n) and `id`; all other fields are kept.",
+        "make_n, swap_sort) and `id`; all other fields are kept.",
     )
     parser.add_argument("source", type=Path, metavar="IN.jsonl")
     parser.add_argument("target", type=Path, metavar="OUT.jsonl")

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aer_eval.grading import countdown3, make_n
+from aer_eval.grading import countdown3, make_n, swap_sort
 from aer_eval.records import AnswerType, Grade, Problem, Verdict
 
 
@@ -20,6 +20,7 @@ class Checker(NamedTuple):
 CHECKERS: dict[AnswerType, Checker] = {
     "countdown3": Checker(countdown3.EXPRESSION, countdown3.is_correct),
     "make_n": Checker(make_n.SUM, make_n.is_correct),
+    "swap_sort": Checker(swap_sort.ROWS, swap_sort.is_correct),
 }
 
 
