@@ -4,8 +4,8 @@
 
 Uncertain tokens of right answers get more of the credit and those of wrong ones less of the blame; the bound keeps the
 sign of the advantage. H_t is that of the policy in training. The authors have published no code; compared with the
-baseline in Linn3a/siren, verl/verl/workers/actor/dp_actor.py (baseline_entropy_adv), which has kappa 1. Defaults are
-the paper's (alpha 0.4, kappa 2). No known deviation.
+baseline in Linn3a/siren, verl/verl/workers/actor/dp_actor.py (baseline_entropy_adv), which has alpha 0.4 and kappa 1.
+The paper asks for a kappa above 1; that it trained with 2 is second-hand. No known deviation.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ the steps before. Reference implementation: the authors' SkyworkAI/Skywork-OR1, 
 or1_scripts/train (7B and 32B).
 
 Known deviations: H_k is the exact entropy of the rollout batch; theirs is the sampled estimate - mean log pi_old. The
-bonus is on by the entropy of its own step, as in the equation; their code has the switch of the step before.
+bonus is switched by the entropy of its own step, in their code by that of the step before.
 """
 
 from __future__ import annotations

@@ -46,6 +46,7 @@ def refusal(capsys, *argv) -> str:
         (["--aer.fixed.coef", "0.1"], "--aer.fixed.coef belongs to --aer.method fixed, the method is aer"),
         (["--aer.method", "skywork", "--aer.skywork.coef_init", "1"], "--aer.skywork.coef_init is 1.0: give a number"),
         (["--aer.method", "kl_cov", "--actor.policy_loss_type", "gspo"], "give --actor.policy_loss_type ppo"),
+        (["--aer.method", "kl_cov", "--train.batch_size", "24"], "give --train.batch_size 12 or less"),
         (["--aer.stop_on", "entropy_low,chaos"], "--aer.stop_on: there is no guard 'chaos': give one of entropy_high"),
         (["--aer.stop_on", "all_wrong", "--ckpt.disable_ds"], "leave that out, or give --ckpt.save_hf"),
         (["--aer.sample_tables", "-1"], "--aer.sample_tables is -1: give 0 or a number of steps"),
