@@ -166,7 +166,10 @@ def test_resume_goes_on_while_checkpoints_appear(run, tmp_path):
 def test_slurm_starts_a_node_each_and_trains_on_the_head(run, inputs, tmp_path):
     program(tmp_path, "scontrol", "#!/bin/sh\necho one\necho two\n")
     program(tmp_path, "srun", '#!/bin/bash\nwhile [[ $1 == --* ]]; do shift; done\nexec "$@"\n')
-    program(tmp_path, "python", '#!/bin/sh\ncase "$1" in -c) echo 16 ;; esac\n')
+    both_joined = f"[ $(tr '\\0' '\\n' <{tmp_path}/ray.argv | grep -cx start) = 2 ]"
+    program(
+        tmp_path, "python", f'#!/bin/sh\ncase "$1" in -c) until {both_joined}; do sleep 0.05; done; echo 16 ;; esac\n'
+    )
     allocation = {"SLURM_SUBMIT_DIR": str(ROOT), "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "x"}
     result = run(EXAMPLES / "launch/slurm.sh", **allocation)
     assert result.returncode == 0, result.stderr
