@@ -20,7 +20,7 @@ EXPECTED = {
     "eval/eval_solved_reward_mean": 1.0,
     "eval/eval_num_samples": 32.0,
 }
-STEPS = 5
+STEPS, STOP = 5, 4
 
 
 @pytest.fixture
@@ -36,20 +36,26 @@ def eval_prompts(tmp_path) -> Path:
 
 
 def test_logged_pass_at_k_is_the_hand_computed_one(train, eval_prompts):
+    """The asynchronous run is stopped by a guard: its target is above ln 32, and alpha at its bound from step 1 on."""
     flags = ["--reward.remote_url", Path(__file__).parent / "reward_counted.py", "--eval.dataset", eval_prompts]
     flags += ["--eval.steps", "2", "--eval.n_samples_per_prompt", SAMPLES, "--eval.temperature", "1.0"]
-    runs = [
-        train(*flags, name="sync", steps=STEPS),
-        train(*flags, "--train.async_enable", name="async", steps=STEPS),
-    ]
-    for run in runs:
-        steps = [row["step"] for row in run.finish().rows()]
-        assert steps == list(range(1, STEPS + 1))  # one object a step, with nothing of the evaluations in it
-        assert not any(key.startswith("eval") for row in run.rows() for key in row)
-        evaluations = [json.loads(line) for line in (run.run_dir / "eval.jsonl").read_text().splitlines()]
-        assert [row["step"] for row in evaluations] == (
-            [2, 4] if run.run_dir.name == "sync" else [2, 4][: len(evaluations)]
-        )
-        assert evaluations
-        for row in evaluations:
-            assert {name: row[name] for name in EXPECTED} == pytest.approx(EXPECTED)
+    guard = ["--aer.stop_on", "alpha_at_max", "--aer.guard.alpha_at_max", STOP, "--aer.target_entropy", 10]
+    guard += ["--aer.eta", 1]
+    run = train(*flags, name="sync", steps=STEPS)
+    stopped = train(*flags, "--train.async_enable", *guard, name="async", steps=50)
+    assert_evaluated(run.finish(), STEPS, [2, 4])
+    assert_evaluated(stopped.finish(returncode=3), STOP, [2])
+    assert f"aer-train: stopped at step {STOP} by the guard alpha_at_max: " in stopped.output()
+    checkpoint = stopped.run_dir.with_name("async-checkpoints") / "_actor" / f"global_step{STOP}"
+    assert json.loads((checkpoint / "aer_state.json").read_text())["alpha"] == 0.5
+    assert (checkpoint / "mp_rank_00_model_states.pt").exists()
+
+
+def assert_evaluated(run, num_steps, evaluated_steps):
+    """Every step is there, with nothing of the evaluations in it."""
+    assert [row["step"] for row in run.rows()] == list(range(1, num_steps + 1))
+    assert not any(key.startswith("eval") for row in run.rows() for key in row)
+    evaluations = [json.loads(line) for line in (run.run_dir / "eval.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in evaluations] == evaluated_steps
+    for row in evaluations:
+        assert {name: row[name] for name in EXPECTED} == pytest.approx(EXPECTED)
