@@ -138,6 +138,7 @@ def _install_classes(args: SimpleNamespace) -> None:
 
     from ..integration import policy_actor, reference_actor, trainer
 
+    openrlhf_cli.RayActorGroup = rollout_engine.ActorGroup
     openrlhf_cli.PolicyModelActor = policy_actor.PolicyModelActor
     openrlhf_cli.ReferenceModelActor = reference_actor.ReferenceModelActor
     ppo_trainer.PPOTrainer = trainer.PPOTrainer

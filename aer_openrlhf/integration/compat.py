@@ -61,6 +61,7 @@ def check_hook_points() -> None:
         (Actor.forward, {"sequences", "action_mask", "attention_mask", "return_entropy"}),
         (compute_entropy, {"logits"}),
         (log_probs_from_logits, {"logits", "labels"}),
+        (launcher.RayActorGroup.async_init_model_from_pretrained, set()),
         (raw_class(launcher.ReferenceModelActor).init_model_from_pretrained, {"strategy"}),
         (RemoteExperienceMaker.compute_advantages_and_returns, {"experiences"}),
         (trainer.train_step, {"rollout_samples", "global_step"}),

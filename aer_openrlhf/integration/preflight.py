@@ -13,7 +13,7 @@ DATA_SUFFIXES = (".json", ".jsonl", ".csv", ".parquet", ".arrow")
 
 
 def check_paths(flat: argparse.Namespace) -> None:
-    """Raise ValueError, one line with the flag and the mend, for a model, dataset or reward that is not there.
+    """Raise ValueError, one line with the flag and the mend, for a model, dataset, reward or agent that is not there.
 
     flat: the parser's own namespace, whose names hold dots. Hub ids are left to the hub.
     """
@@ -28,9 +28,10 @@ def check_paths(flat: argparse.Namespace) -> None:
     for flag in ("data.prompt_dataset", "eval.dataset"):
         for dataset in (given[flag] or "").split(","):
             _check_dataset(f"--{flag}", dataset.split("@")[0].strip(), given)
-    reward = given["reward.remote_url"]
-    if reward and reward.endswith(".py") and not Path(reward).is_file():
-        raise ValueError(f"--reward.remote_url {reward}: there is no such file")
+    for flag in ("reward.remote_url", "train.agent_func_path"):
+        file = given[flag]
+        if file and file.endswith(".py") and not Path(file).is_file():
+            raise ValueError(f"--{flag} {file}: there is no such file")
 
 
 def _check_dataset(flag: str, path: str, given: Mapping[str, Any]) -> None:

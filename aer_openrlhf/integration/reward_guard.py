@@ -1,7 +1,7 @@
-"""A guard around the user's reward: OpenRLHF logs a failing reward at INFO level and trains on without it.
+"""Guards around the user's reward: OpenRLHF logs a failing reward at INFO level and trains on without it.
 
 Here a reward that raises, does not return in time, or gives anything but one finite number for its response ends the
-run with one line. A reward that shall count a failing sample as wrong instead is made with
+run with one line, and so does an agent. A reward that shall count a failing sample as wrong instead is made with
 `aer_openrlhf.rewards.scoring.make_reward_func`.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from openrlhf.utils.agent import SingleTurnAgentExecutor
+from openrlhf.utils.agent import AgentExecutorBase, SingleTurnAgentExecutor
 
 from .faults import AGAIN, RunFault
 
@@ -106,15 +106,39 @@ class RewardGuard:
         faulthandler.dump_traceback_later(self.timeout + STUCK_SECONDS, exit=True, file=2)
 
     def _fault(self, error: BaseException, prompts: list[str], labels: list[str]) -> RunFault:
-        if isinstance(error, (HangError, ResultError)):
-            what = str(error).splitlines()[0].removesuffix("; it stands at")
-        else:
-            what = f"raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         who = "reward_func" if self.executor.reward_func else "the server"
-        return RunFault(
-            f"--reward.remote_url {self.executor.reward_endpoints[0]}: {who} {what}, for the prompt "
-            f"{prompts[0]!r:.80} with label {labels[0]!r:.40} (traceback above): mend it, {AGAIN}"
-        )
+        return _fault(f"--reward.remote_url {self.executor.reward_endpoints[0]}: {who}", error, prompts[0], labels[0])
+
+
+class AgentGuard:
+    """In front of a user's own executor, in a vLLM actor.
+
+    Its time is not limited: an agent waits for the engine among its own work.
+    """
+
+    def __init__(self, executor: AgentExecutorBase, path: str) -> None:
+        """path: of the file that --train.agent_func_path names."""
+        self.executor = executor
+        self.path = path
+
+    async def execute(self, prompt: str, label: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The executor's `execute`. Raises RunFault where it raises, or its reward is no finite number."""
+        try:
+            output = await self.executor.execute(prompt, label, *args, **kwargs)
+            check_result(output, 1, reward="reward")
+            return output
+        except (Exception, SystemExit) as error:  # the latter would end the event loop of the vLLM engine
+            raise _fault(f"--train.agent_func_path {self.path}: the agent", error, prompt, label) from error
+
+
+def _fault(who: str, error: BaseException, prompt: str, label: str) -> RunFault:
+    if isinstance(error, (HangError, ResultError)):
+        what = str(error).splitlines()[0].removesuffix("; it stands at")
+    else:
+        what = f"raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return RunFault(
+        f"{who} {what}, for the prompt {prompt!r:.80} with label {label!r:.40} (traceback above): mend it, {AGAIN}"
+    )
 
 
 @dataclass(eq=False)
@@ -137,11 +161,14 @@ class ResultError(Exception):
     """The reward function returned what cannot be trained on."""
 
 
-def check_result(result: Any, num_queries: int) -> None:
-    """Raise ResultError, saying what is wrong, unless a result holds a finite reward (and score) for every query."""
-    if not isinstance(result, dict) or result.get("rewards") is None:
-        raise ResultError(f"returned {type(result).__name__} without 'rewards': a dict with 'rewards' is needed")
-    for key in ("rewards", "scores"):
+def check_result(result: Any, num_queries: int, reward: str = "rewards") -> None:
+    """Raise ResultError, saying what is wrong, unless a result holds a finite reward (and score) for every query.
+
+    reward: the key of the rewards.
+    """
+    if not isinstance(result, dict) or result.get(reward) is None:
+        raise ResultError(f"returned {type(result).__name__} without {reward!r}: a dict with {reward!r} is needed")
+    for key in (reward, "scores"):
         if result.get(key) is None:
             continue
         try:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import ray
 from openrlhf.trainer.ray import vllm_engine
-from openrlhf.utils.agent import SingleTurnAgentExecutor
+from openrlhf.trainer.ray.launcher import RayActorGroup
 
 from ..platforms import current_platform
 from .compat import raw_class
-from .reward_guard import RewardGuard
+from .faults import AGAIN, RunFault, first_line
+from .reward_guard import AgentGuard, RewardGuard
 
 
 class RolloutRayActorImpl(raw_class(vllm_engine.RolloutRayActor)):  # type: ignore[misc]
@@ -19,15 +21,38 @@ class RolloutRayActorImpl(raw_class(vllm_engine.RolloutRayActor)):  # type: igno
     executor: Any
 
     async def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
+        self.agent_path = kwargs["agent_func_path"]
         # Log-probs after temperature and top-p: those of the policy that the trainer scores.
         kwargs |= {"logprobs_mode": "processed_logprobs", "max_logprobs": 1}
         kwargs |= current_platform().engine_arguments(kwargs)
-        await super().__init__(*args, **kwargs)
+        try:
+            await super().__init__(*args, **kwargs)
+        except Exception as error:
+            raise RunFault(
+                f"a vLLM engine (process {os.getpid()}, node {ray.util.get_node_ip_address()}) could not start: "
+                f"{type(error).__name__}: {first_line(error)} (traceback above; on that node, the engine's log is "
+                f"{os.readlink('/proc/self/fd/2')}): mend that, {AGAIN}"
+            ) from error
 
     async def guard_reward(self, timeout: float) -> None:
         """From here on a reward that fails ends the run. timeout: seconds for one call of a reward function."""
-        if isinstance(self.executor, SingleTurnAgentExecutor):  # a user's own agent raises by itself
+        if self.agent_path:
+            self.executor = AgentGuard(self.executor, self.agent_path)
+        else:
             self.executor = RewardGuard(self.executor, timeout)
 
 
 RolloutRayActor = ray.remote(RolloutRayActorImpl)
+
+
+class ActorGroup(RayActorGroup):
+    """OpenRLHF's group of ranks; the start of the policy ranks fails where that of an engine does."""
+
+    def async_init_model_from_pretrained(self, strategy: Any, pretrain: str, *rest: Any) -> list[ray.ObjectRef]:
+        """What the driver waits for until all are there.
+
+        Policy rank 0 waits for every engine to join the group for the weights, and would not hear that one has failed.
+        """
+        refs = super().async_init_model_from_pretrained(strategy, pretrain, *rest)
+        engines = rest[1] if len(rest) > 1 else []  # the policy ranks' arguments end with max_steps and engines
+        return refs + [engine.guard_reward.remote(strategy.args.aer.reward_timeout) for engine in engines]

@@ -35,7 +35,6 @@ class MethodTrainerMixin:
 
     args: Any
     experience_maker: Any
-    vllm_engines: list
     best_eval_metric_value: float
     tensorboard_logger: Any
     wandb_logger: Any
@@ -165,8 +164,7 @@ class MethodTrainerMixin:
         return fresh | super().init_checkpoint_states()  # type: ignore[misc]
 
     def restore_best_checkpoint_state(self, checkpoint_states: dict) -> None:
-        """Called at the beginning of `fit`, when all actors are there and none has sampled yet."""
-        ray.get([engine.guard_reward.remote(self.args.aer.reward_timeout) for engine in self.vllm_engines])
+        """Called at the beginning of `fit`."""
         super().restore_best_checkpoint_state(checkpoint_states)  # type: ignore[misc]
         if not self.args.ckpt.load_enable:
             return

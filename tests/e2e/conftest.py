@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,10 +46,9 @@ class Training:
         )
         return self
 
-    def finish(self) -> Training:
-        """Wait for the end and expect it to be a good one, with nothing left behind."""
-        returncode = self.process.wait(timeout=RUN_TIMEOUT)
-        assert returncode == 0, self.output()[-6000:]
+    def finish(self, returncode: int = 0) -> Training:
+        """Wait for the end and expect it to be this one, with nothing left behind."""
+        assert self.process.wait(timeout=RUN_TIMEOUT) == returncode, self.output()[-6000:]
         self.assert_nothing_is_left()
         return self
 
@@ -61,8 +61,12 @@ class Training:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def wait_for_step(self, step: int) -> None:
+        self.wait_until(lambda: any(row["step"] >= step for row in self.rows()))
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait for what is to come before the run ends."""
         deadline = time.monotonic() + START_TIMEOUT
-        while not any(row["step"] >= step for row in self.rows()):
+        while not condition():
             assert self.process.poll() is None, self.output()[-6000:]
             assert time.monotonic() < deadline, self.output()[-6000:]
             time.sleep(0.05)

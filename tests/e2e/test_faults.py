@@ -1,7 +1,9 @@
 """Runs that are broken and started again: what a user sees, what is lost, and where the next start goes on."""
 
 import os
+import re
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,9 +37,10 @@ def steps_of(training) -> list[int]:
 
 
 def test_what_ends_a_run_costs_no_step_that_has_a_checkpoint(train, reward_fault):
-    """Two runs side by side, each started again and again with the same command."""
+    """Two runs side by side, each started again and again with the same command, and one that never starts."""
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(faults_in_the_run, train, reward_fault), pool.submit(killed_processes, train)]
+        runs.append(pool.submit(engine_without_memory, train))  # beside the longer of the two
     for run in runs:
         run.result()
 
@@ -79,6 +82,20 @@ def faults_in_the_run(train, reward_fault):
     assert newest_checkpoint(third) == before_fault
     steps = steps_of(third)
     assert steps == list(range(1, len(steps) + 1))
+
+
+def engine_without_memory(train):
+    """A vLLM engine that fails in its constructor, while policy rank 0 waits for it."""
+    run = train(name="c", steps=STEPS, VLLM_CPU_KVCACHE_SPACE="100000")
+    run.wait_until(lambda: "EngineCore failed to start" in run.output())
+    began = time.monotonic()
+    assert run.process.wait(timeout=60) == 1
+    run.assert_nothing_is_left()
+    print(f"an engine that cannot start: {time.monotonic() - began:.1f} s")
+    line = last_line(run)
+    assert re.match(r"aer-train: error: a vLLM engine \(process \d+, node \S+\) could not start: RuntimeError: ", line)
+    log = Path(re.search(r"the engine's log is (\S+)\): mend", line).group(1))
+    assert "less than requested memory for kv" in log.read_text()
 
 
 def killed_processes(train):

@@ -1,5 +1,7 @@
 """OpenRLHF's modes on the real stack, each with AER in control; two or three runs share the two cores."""
 
+from pathlib import Path
+
 import pytest
 
 # Both sides compute in bf16, and the random model has large logits: 0.02 to 0.033 were seen. The demo model, which
@@ -49,14 +51,16 @@ def test_zero3_on_two_ranks__lora_under_packing__dynamic_filtering(train):
     assert any(row["aer/filtered_share"] > 0 for row in rows)
 
 
-def test_async_with_partial_rollout_on_two_ranks__gspo_with_a_kl_loss_and_two_epochs(train):
+def test_async_with_partial_rollout_and_an_agent_on_two_ranks__gspo_with_a_kl_loss_and_two_epochs(train):
     partial = ("--train.async_enable", "--train.partial_rollout_enable", "--actor.num_gpus_per_node", "2")
-    asynchronous = train(*partial, steps=8, name="async")
+    agent = ("--train.agent_func_path", Path(__file__).parent / "agent_digit.py")
+    asynchronous = train(*partial, *agent, steps=8, name="async")
     gspo = train(
         *("--actor.policy_loss_type", "gspo", "--train.max_epochs", "2", "--algo.advantage.estimator", "dr_grpo"),
         *("--algo.kl.init_coef", "0.01", "--algo.kl.use_loss", "--algo.kl.estimator", "k3"),
         *("--ref.num_gpus_per_node", "1"),
         name="gspo",
     )
-    assert_controlled(asynchronous.finish(), 8)
+    rows = assert_controlled(asynchronous.finish(), 8)
+    assert all(1 <= row["turns"] <= 2 for row in rows)
     assert assert_controlled(gspo.finish(), 6)[-1]["kl"] > 0

@@ -55,6 +55,7 @@ def refusal(capsys, *argv) -> str:
         (["--actor.model_name_or_path", "/no/such/model"], "--actor.model_name_or_path /no/such/model"),
         (["--data.prompt_dataset", "missing.jsonl"], "--data.prompt_dataset missing.jsonl: there is no such file"),
         (["--reward.remote_url", "missing.py"], "--reward.remote_url missing.py: there is no such file"),
+        (["--train.agent_func_path", "missing.py"], "--train.agent_func_path missing.py: there is no such file"),
         (["--train.enable_ema"], "--train.enable_ema needs a CUDA device: leave --train.enable_ema out"),
         (["--train.partial_rollout_enable"], "--train.partial_rollout_enable requires --train.async_enable"),
     ],

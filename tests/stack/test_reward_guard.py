@@ -1,4 +1,4 @@
-"""OpenRLHF's own executor behind the guard: every way in which a reward can fail ends the run with one line."""
+"""OpenRLHF's own executors behind the guards: every way in which a reward can fail ends the run with one line."""
 
 import asyncio
 import subprocess
@@ -32,7 +32,7 @@ class Engine:
     """Answers 7 to everything."""
 
     async def generate(self, prompt_token_ids, sampling_params, multi_modal_data=None):
-        return SimpleNamespace(outputs=[SimpleNamespace(token_ids=[7], finish_reason="stop", logprobs=None)])
+        return SimpleNamespace(outputs=[SimpleNamespace(token_ids=[7], text="7", finish_reason="stop", logprobs=None)])
 
 
 class Tokenizer:
@@ -99,6 +99,67 @@ def test_waiting_for_a_thread_is_not_hanging(execute):
     outputs = execute("time.sleep(0.1) or 0; return {'rewards': torch.ones(1)}", responses=60)
     assert len(outputs) == 60
     assert time.monotonic() - began > 0.2
+
+
+AGENT = """
+import torch
+from openrlhf.utils.agent import AgentInstanceBase, MultiTurnAgentExecutor
+
+class Environment(AgentInstanceBase):
+    def __init__(self): pass
+
+    async def step(self, states):
+        {body}
+
+class AgentExecutor(MultiTurnAgentExecutor):
+    def __init__(self):
+        super().__init__(Environment)
+"""
+AGENT_BODIES = {
+    "raises": ("raise KeyError(states['label'])", "raised KeyError: '7', for the prompt '3+4=' with label '7'"),
+    "exits": ("raise SystemExit(3)", "raised SystemExit: 3"),
+    "nan": ("reward = float('nan')", "returned [nan] as reward, where a finite number is needed"),
+    "infinite score": ("reward, score = 1.0, float('inf')", "returned [inf] as scores"),
+    "text": ("reward, score = 1.0, 'right'", "returned 'scores' that are not numbers ('right')"),
+}
+
+
+@pytest.fixture
+def execute_agent(tmp_path):
+    """execute_agent(body of an environment's step, which sets `reward`) -> the output of OpenRLHF's executor."""
+    from openrlhf.trainer.ray.vllm_engine import _load_agent_executor
+
+    from aer_openrlhf.integration.reward_guard import AgentGuard
+
+    step = "{body}; return {{'rewards': torch.tensor(reward), 'scores': score, 'environment_feedback': '', 'done': 1}}"
+
+    def run(body):
+        path = tmp_path / "agent.py"
+        path.write_text(AGENT.format(body="reward = score = 0.0; " + step.format(body=body)))
+        guard = AgentGuard(_load_agent_executor(str(path)), str(path))
+        sampling = SimpleNamespace(max_tokens=8, logprobs=None)
+        call = {"prompt": "3+4=", "label": "7", "hf_tokenizer": Tokenizer(), "llm_engine": Engine(), "images": None}
+        return asyncio.run(guard.execute(**call, sampling_params=sampling, max_length=64))
+
+    return run
+
+
+@pytest.mark.parametrize("fault", AGENT_BODIES)
+def test_a_failing_agent_raises_one_line(execute_agent, fault):
+    from aer_openrlhf.integration.faults import RunFault, explain
+
+    body, expected = AGENT_BODIES[fault]
+    with pytest.raises(RunFault) as raised:
+        execute_agent(body)
+    line = explain(raised.value)
+    assert line.startswith("--train.agent_func_path /") and f"agent.py: the agent {expected}" in line
+    assert "start the same command again" in line
+    assert "\n" not in line
+
+
+def test_a_good_agent_passes_as_it_is(execute_agent):
+    output = execute_agent("reward, score = 0.5, 1.0")
+    assert (output["reward"], output["scores"]) == (0.5, 1.0)
 
 
 STUCK = """

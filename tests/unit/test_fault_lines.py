@@ -62,6 +62,28 @@ def test_a_dead_process_is_named_with_its_place(class_name, who):
     assert "\n" not in line
 
 
+def failed_start(class_name: str, raised: Exception) -> ActorDiedError:
+    """What the caller of an actor gets whose constructor has raised."""
+    name = f"{type(raised).__module__}.{type(raised).__qualname__}".removeprefix("builtins.")
+    frame = '  File "engine.py", line 7, in __init__\n    start()'
+    text = f"Traceback (most recent call last):\n{frame}\n{name}: {raised}"
+    actor = f"ray::{class_name}.__init__"
+    task_error = RayTaskError("__init__", text, raised, actor, 42, "10.0.0.7", class_name, "0a")
+    return ActorDiedError.from_task_error(task_error)
+
+
+def test_an_actor_that_could_not_start_is_named_with_the_error_of_its_constructor():
+    line = faults.explain(through_ray(failed_start("PPOTrainerImpl", KeyError("prompt\n  the second line"))))
+    expected = "the controller process (process 42, node 10.0.0.7) could not start: KeyError: 'prompt"
+    assert line.startswith(expected) and line.endswith("(traceback above)")
+    assert "\n" not in line
+
+
+def test_a_fault_of_a_constructor_is_its_own_line():
+    fault = faults.RunFault("a vLLM engine could not start: its log is x.err")
+    assert faults.explain(failed_start("RolloutRayActorImpl", fault)) == str(fault)
+
+
 def test_a_dead_node_is_no_dead_actor():
     report = "The actor died because its node has died. Node Id: 0a"
     line = faults.explain(through_ray(dead_actor("PPOTrainerImpl", report)))
