@@ -88,15 +88,17 @@ class RewardGuard:
 
     async def _watch(self) -> None:
         """One clock for all calls: a timer for each would cost more than a quick reward does."""
-        while self._calls:
-            await asyncio.sleep(min(1.0, self.timeout / 4))
-            self._expect_an_end()
-            for call in self._calls:
-                if call.result is not None and call.started and time.monotonic() - call.started > self.timeout:
-                    call.stack = "".join(traceback.format_stack(sys._current_frames().get(call.thread)))
-                    call.result.cancel()
-        faulthandler.cancel_dump_traceback_later()
-        self._clock = None
+        try:
+            while self._calls:
+                await asyncio.sleep(min(1.0, self.timeout / 4))
+                self._expect_an_end()
+                for call in self._calls:
+                    if call.result is not None and call.started and time.monotonic() - call.started > self.timeout:
+                        call.stack = "".join(traceback.format_stack(sys._current_frames().get(call.thread)))
+                        call.result.cancel()
+        finally:  # cancelled with its event loop too: left armed, it would end the process
+            faulthandler.cancel_dump_traceback_later()
+            self._clock = None
 
     def _expect_an_end(self) -> None:
         """A regular expression that never ends keeps Python to itself: no timeout in Python can cut it off.

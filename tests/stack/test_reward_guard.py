@@ -1,6 +1,8 @@
 """OpenRLHF's own executors behind the guards: every way in which a reward can fail ends the run with one line."""
 
 import asyncio
+import contextlib
+import faulthandler
 import subprocess
 import sys
 import time
@@ -52,10 +54,10 @@ def execute(tmp_path):
 
     from aer_openrlhf.integration.reward_guard import RewardGuard
 
-    def run(body, responses=1):
+    def run(body, responses=1, timeout=0.2):
         path = tmp_path / "reward.py"
         path.write_text(REWARD.format(body=body))
-        guard = RewardGuard(SingleTurnAgentExecutor(str(path)), timeout=0.2)
+        guard = RewardGuard(SingleTurnAgentExecutor(str(path)), timeout)
         sampling = SimpleNamespace(max_tokens=8, logprobs=None)
 
         async def all_responses():
@@ -94,11 +96,22 @@ def test_a_good_reward_passes_as_it_is(execute):
 
 
 def test_waiting_for_a_thread_is_not_hanging(execute):
-    """60 calls of 0.1 s on a pool of a few threads: the last one waits far longer than the timeout of 0.2 s."""
+    """90 calls of 0.1 s on a pool of a few threads: the last one waits longer than the timeout of 1 s."""
     began = time.monotonic()
-    outputs = execute("time.sleep(0.1) or 0; return {'rewards': torch.ones(1)}", responses=60)
-    assert len(outputs) == 60
-    assert time.monotonic() - began > 0.2
+    outputs = execute("time.sleep(0.1) or 0; return {'rewards': torch.ones(1)}", responses=90, timeout=1.0)
+    assert len(outputs) == 90
+    assert time.monotonic() - began > 1.0
+
+
+@pytest.mark.parametrize("body", ["return {'rewards': torch.ones(1)}", "time.sleep(1)"])
+def test_no_clock_runs_on_after_the_event_loop(execute, monkeypatch, body):
+    """It would end the process that the loop ran in."""
+    armed = []
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda *args, **kwargs: armed.append(True))
+    monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", armed.clear)
+    with contextlib.suppress(RuntimeError):
+        execute(body)
+    assert armed == []
 
 
 AGENT = """
