@@ -19,7 +19,9 @@ class GuardConfig:
     """When each guard warns, one field a flag `--aer.guard.<field>`. Invalid values raise ValueError."""
 
     patience: int = setting(
-        10, "rollout steps", "steps in a row that a condition has to hold before a guard warns (alpha_at_max: its own)"
+        10,
+        "rollout steps",
+        "steps in a row that a condition has to hold before a guard warns (alpha_at_max, sampler_gap: their own)",
     )
     entropy_high: float = setting(
         1.5, "multiple of the initial entropy", "explosion: warn while entropy is above it; inf: never"
@@ -40,6 +42,11 @@ class GuardConfig:
     )
     entropy_after_answer: float = setting(
         3.0, "multiple of the entropy before", "warn while entropy after the graded answer is above it; inf: never"
+    )
+    sampler_gap: float = setting(
+        0.3,
+        "nats a token",
+        "warn once vLLM's log-probs and the trainer's have been so far apart in three measurements; inf: never",
     )
 
     def __post_init__(self) -> None:
@@ -124,6 +131,13 @@ def _entropy_after_answer(seen: Observation) -> str | None:
     return f"entropy is {after:.3g} nats after the graded answer and {before:.3g} up to it"
 
 
+def _sampler_gap(seen: Observation) -> str | None:
+    gap = seen.now["aer/sampler_logprob_gap"]
+    if gap <= seen.config.sampler_gap:
+        return None
+    return f"vLLM's log-probs and the trainer's are {gap:.3g} nats a token apart: not the same policy"
+
+
 @dataclass(frozen=True)
 class Guard:
     """A condition on one step, and the mend."""
@@ -168,7 +182,13 @@ GUARDS = {
     "entropy_after_answer": Guard(
         _entropy_after_answer, f"{STRICT}, or give --aer.entropy_tokens until_answer", STRICT
     ),
+    "sampler_gap": Guard(
+        _sampler_gap,
+        "The trainer does not score the policy that was sampled: look at --rollout.top_p (1 is exact), at the weight "
+        "sync and, with --train.async_enable, at --train.async_queue_size",
+    ),
 }
+MEASUREMENTS_OF_THE_GAP = 3  # made every tenth step
 
 
 class Guards:
@@ -183,7 +203,7 @@ class Guards:
         self._held = dict.fromkeys(GUARDS, 0)  # steps in a row
 
     def check(self, step: int, metrics: Metrics) -> list[GuardWarning]:
-        """The warnings that this step gives rise to. A guard whose metrics are not there sees nothing."""
+        """The warnings that this step gives rise to. A guard whose metrics are not there waits for the next step."""
         self._start = {**metrics, **self._start}
         seen = Observation(metrics, self._start, self.config, self.alpha_max)
         warnings = []
@@ -191,7 +211,7 @@ class Guards:
             try:
                 finding = guard.finding(seen)
             except KeyError:
-                finding = None
+                continue
             self._held[name] = self._held[name] + 1 if finding else 0
             if finding and name not in self.warned and self._held[name] >= self._patience(name):
                 self.warned.add(name)
@@ -199,9 +219,11 @@ class Guards:
         return warnings
 
     def _patience(self, name: str) -> float:
-        return self.config.alpha_at_max if name == "alpha_at_max" else self.config.patience
+        own = {"alpha_at_max": self.config.alpha_at_max, "sampler_gap": MEASUREMENTS_OF_THE_GAP}
+        return own.get(name, self.config.patience)
 
     def _message(self, name: str, finding: str) -> str:
         guard = GUARDS[name]
         mend = guard.mend if self.method == "aer" else guard.mend_elsewhere or guard.mend
-        return f"{finding}, for {self._held[name]} steps in a row. {mend}"
+        times = "measurements" if name == "sampler_gap" else "steps"
+        return f"{finding}, for {self._held[name]} {times} in a row. {mend}"

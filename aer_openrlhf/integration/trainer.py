@@ -214,6 +214,21 @@ def heed_stop_requests(samples_generator: Any, stop: StopRequest) -> None:
     samples_generator._process_response_into_experience = process_response
 
 
+def sample_from_the_scored_policy(samples_generator: Any) -> None:
+    """Let vLLM end a response at its first token, as the policy can.
+
+    OpenRLHF asks for at least one token before the end (`min_tokens=1`, trainer/ppo_utils/samples_generator.py): vLLM
+    takes the end-of-sequence token out of the first distribution, and the trainer scores with it. Probability that
+    moves there is never sampled and so never punished, while the entropy term counts it.
+    """
+    dispatch = samples_generator._dispatch_prompts_to_vllm
+
+    def dispatch_prompts(*args: Any, **kwargs: Any) -> list:
+        return dispatch(*args, **{"min_new_tokens": 0, **kwargs})
+
+    samples_generator._dispatch_prompts_to_vllm = dispatch_prompts
+
+
 def request_sampler_log_probs(samples_generator: Any) -> None:
     """Let vLLM return the log-probs of what it samples on the first rollouts and on every tenth from then on.
 
@@ -246,6 +261,7 @@ class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        sample_from_the_scored_policy(self.samples_generator)
         request_sampler_log_probs(self.samples_generator)
         evaluation.log_pass_at_k(self.evaluate)
         heed_stop_requests(self.samples_generator, self._stop)
@@ -260,6 +276,7 @@ class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        sample_from_the_scored_policy(self.samples_generator)
         request_sampler_log_probs(self.samples_generator)
         evaluation.log_pass_at_k(self._run_eval)
         heed_stop_requests(self.samples_generator, StopRequest())

@@ -16,6 +16,7 @@ HEALTHY = {
     "aer/entropy_top10_share": 0.25,
     "aer/entropy_before_answer": 0.5,
     "aer/entropy_after_answer": 0.1,
+    "aer/sampler_logprob_gap": 0.01,
 }
 
 
@@ -40,12 +41,29 @@ def test_a_healthy_run_hears_nothing():
         # 0.25 at the start, 0.75 to go: 0.25 + 0.6 x 0.75 = 0.7
         ("entropy_concentrated", {"aer/entropy_top10_share": 0.699}, {"aer/entropy_top10_share": 0.701}, 10),
         ("entropy_after_answer", {"aer/entropy_after_answer": 1.5}, {"aer/entropy_after_answer": 1.51}, 10),  # 3 x 0.5
+        ("sampler_gap", {"aer/sampler_logprob_gap": 0.3}, {"aer/sampler_logprob_gap": 0.301}, 3),
     ],
 )
 def test_each_guard_warns_once_past_its_limit_and_its_patience(guard, quiet, loud, patience):
     assert run([{}, *[quiet] * 60]) == []
     assert run([{}, *[loud] * (patience - 1), {}, *[loud] * (patience - 1)]) == []  # never so long in a row
     assert run([{}, *[loud] * 200]) == [(patience + 1, guard)]
+
+
+def test_the_sampler_gap_is_counted_where_it_is_measured():
+    """vLLM is asked for its log-probs on every tenth step."""
+    between = {name: value for name, value in HEALTHY.items() if name != "aer/sampler_logprob_gap"}
+    guards = Guards(GuardConfig(), "aer", 0.01)
+    said = [
+        (step, warning.message)
+        for step in range(1, 31)
+        for warning in guards.check(step, between | ({"aer/sampler_logprob_gap": 2.5} if step % 10 == 0 else {}))
+    ]
+    ((step, message),) = said
+    assert step == 30
+    assert message.startswith(
+        "vLLM's log-probs and the trainer's are 2.5 nats a token apart: not the same policy, for 3 "
+    )
 
 
 def test_every_guard_can_be_switched_off():
@@ -57,6 +75,7 @@ def test_every_guard_can_be_switched_off():
         all_wrong=never,
         entropy_concentrated=never,
         entropy_after_answer=never,
+        sampler_gap=never,
     )
     mad = {"aer/entropy": 9.0, "aer/alpha": 0.01, "aer/all_wrong_share": 1.0, "aer/entropy_top10_share": 1.0}
     assert run([{}, *[mad | {"aer/entropy_after_answer": 99.0}] * 99, *[{"aer/entropy": 0.0}] * 99], off) == []
