@@ -15,8 +15,9 @@ venv:  ## .venv with the pinned CPU stack, the development tools and this projec
 quickstart: venv  ## train the demo model with AER on this machine's CPU, evaluate it, write the report
 	$(PY) examples/quickstart/run.py
 
-demo: venv  ## AER against its baselines: TASK=countdown SEEDS="1 2 3"
-	$(PY) examples/quickstart/demo.py --task $(TASK) --seeds $(SEEDS)
+demo: venv  ## AER against GRPO: TASK=countdown (make_n, swap_sort) SEEDS="1 2 3"
+	$(PY) -m aer_openrlhf.cli.study run examples/studies/demo-$(TASK).yaml --seeds $(SEEDS) --each-seed
+	$(PY) -m aer_openrlhf.report.cli $$(dirname runs/demo-$(TASK)/$(TASK)/*/seed-*/done.json) --out runs/demo-$(TASK)
 
 test: venv  ## every test, those on the real stack included
 	$(PY) -m pytest

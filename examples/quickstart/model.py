@@ -1,4 +1,5 @@
-"""The demo model: a Qwen2 of 133 k parameters with a character tokenizer, warmed up on random right answers.
+"""The demo model: a Qwen2 of 133 k parameters (199 k for swap_sort) with a character tokenizer, warmed up on random
+right answers.
 
     python examples/quickstart/model.py --task countdown --seed 0
 
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from held_out import measure
+from sampling import measure
 from tasks import TASKS, Problem, Task, draw_from, train_problems
 
 DEFAULT_CACHE = Path("runs/cache")
@@ -44,8 +45,12 @@ ARCHITECTURE = {
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
-CHECK_STEPS = 50  # optimizer steps between two measurements
-CHECK_PROBLEMS, CHECK_SAMPLES = 256, 8
+ARCHITECTURES = {
+    "countdown": ARCHITECTURE,
+    "make_n": ARCHITECTURE,
+    "swap_sort": {**ARCHITECTURE, "num_hidden_layers": 3, "max_position_embeddings": 128},
+}
+CHECK_PROBLEMS = 256
 PROGRESS_SECONDS = 3.0
 
 
@@ -59,10 +64,18 @@ class WarmUp:
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
     max_steps: int = 4000
-    """Give up after this many steps; three to five times what it takes."""
+    """Give up after this many steps; three to eight times what it takes."""
+    check_steps: int = 50
+    """Optimizer steps between two measurements."""
+    check_samples: int = 8
+    """Samples a problem of a measurement."""
 
 
-WARM_UP = {"countdown": WarmUp(stop_at=0.38, batch_size=64), "make_n": WarmUp(stop_at=0.40, batch_size=128)}
+WARM_UP = {
+    "countdown": WarmUp(stop_at=0.38, batch_size=64),
+    "make_n": WarmUp(stop_at=0.40, batch_size=128),
+    "swap_sort": WarmUp(stop_at=0.42, batch_size=64, check_steps=100, check_samples=2),  # long answers
+}
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
@@ -110,7 +123,7 @@ def single_thread() -> Iterator[None]:
 def warm_up(task: Task, tokenizer: PreTrainedTokenizerBase, settings: WarmUp, seed: int) -> Qwen2ForCausalLM:
     """Train a fresh model until its measured pass@1 reaches ``settings.stop_at``; RuntimeError if it never does."""
     torch.manual_seed(seed)
-    model = Qwen2ForCausalLM(Qwen2Config(**ARCHITECTURE))
+    model = Qwen2ForCausalLM(Qwen2Config(**ARCHITECTURES[task.name]))
     optimizer = torch.optim.AdamW(
         model.parameters(),
         lr=settings.learning_rate,
@@ -119,17 +132,18 @@ def warm_up(task: Task, tokenizer: PreTrainedTokenizerBase, settings: WarmUp, se
         fused=True,
     )
     rng = random.Random(seed)
+    drawn_from = replace(task, draw=task.draw_warm_up or task.draw)
     check_problems = train_problems(task, CHECK_PROBLEMS, seed=seed + 1)
     started = shown = time.monotonic()
     for step in range(1, settings.max_steps + 1):
-        problems = [draw_from(task, "train", rng) for _ in range(settings.batch_size)]
+        problems = [draw_from(drawn_from, "train", rng) for _ in range(settings.batch_size)]
         answer_loss(model, tokenizer, problems).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        if step % CHECK_STEPS:
+        if step % settings.check_steps:
             continue
-        measured = measure(model, tokenizer, task, check_problems, CHECK_SAMPLES, temperature=1.0, seed=seed)
+        measured = measure(model, tokenizer, task, check_problems, settings.check_samples, temperature=1.0, seed=seed)
         accuracy = measured["pass_at_k"]["1"]
         done = accuracy >= settings.stop_at
         if done or time.monotonic() - shown > PROGRESS_SECONDS:
@@ -146,15 +160,17 @@ def warm_up(task: Task, tokenizer: PreTrainedTokenizerBase, settings: WarmUp, se
 
 def answer_loss(model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerBase, problems: list[Problem]) -> torch.Tensor:
     """Mean cross-entropy (nats) of the answer's tokens, the end of the sequence included, given the prompt."""
-    ids = torch.tensor(tokenizer([problem.prompt + problem.answer for problem in problems]).input_ids)
+    texts = [problem.prompt + problem.answer for problem in problems]
+    ids = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt").input_ids
     answer_start = len(problems[0].prompt)  # a token a character, and one length for all prompts of a task
     logits = model(ids[:, :-1]).logits[:, answer_start - 1 :]
-    return cross_entropy(logits.flatten(0, 1), ids[:, answer_start:].flatten())
+    targets = ids[:, answer_start:].flatten()
+    return cross_entropy(logits.flatten(0, 1), targets, ignore_index=tokenizer.pad_token_id)
 
 
 def cache_key(task: Task, seed: int) -> str:
     """Name of the cached model: the task, and a hash of the settings and the code that decide the weights."""
-    settings = {**asdict(WARM_UP[task.name]), **ARCHITECTURE, "seed": seed, "torch": torch.__version__}
+    settings = {**asdict(WARM_UP[task.name]), **ARCHITECTURES[task.name], "seed": seed, "torch": torch.__version__}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for name in ("tasks.py", "model.py"):
         digest.update(Path(__file__).with_name(name).read_bytes())
@@ -182,7 +198,7 @@ def make_model(task: Task, seed: int = 0, cache: Path = DEFAULT_CACHE) -> Path:
 
 def main() -> None:
     """Make the model of one task and print its folder."""
-    parser = argparse.ArgumentParser(description="make the warmed-up demo model (about 15 s of one core)")
+    parser = argparse.ArgumentParser(description="make the warmed-up demo model (15 s of a core, 2 min for swap_sort)")
     parser.add_argument("--task", choices=sorted(TASKS), default="countdown", help="demo task")
     parser.add_argument("--seed", type=int, default=0, help="seed of the initial weights and of the problems")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder that keeps the models")

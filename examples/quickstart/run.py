@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from transformers.utils.logging import disable_progress_bar
 
-from aer_openrlhf.runlog import METRICS_FILE, read_lines
+from aer_eval.metrics.markdown import table
+from aer_openrlhf.runlog import METRICS_FILE, describe_step, read_lines
 from held_out import evaluate_folder, write_json
 from model import make_model
 from settings import EVAL_PROMPTS, EVAL_SAMPLES, QUICKSTART_STEPS, THREADS, num_prompts, train_args
@@ -48,16 +49,14 @@ def set_aside(folder: Path) -> None:
     print(f"moved an earlier {folder} to {old}", flush=True)
 
 
-def run_method(
-    task: Task, start: Path, run_dir: Path, method: str, seed: int, steps: int, **overrides: Any
-) -> list[dict[str, Any]]:
-    """Train one method from the model in ``start``, evaluate both, and return the records of ``pass_at_k.json``."""
+def train_and_evaluate(task: Task, start: Path, run_dir: Path, seed: int, steps: int) -> list[dict[str, Any]]:
+    """Train AER from the model in ``start``, evaluate both, and return the records of ``pass_at_k.json``."""
     set_aside(run_dir)
     prompts = run_dir / "prompts.jsonl"
     write_jsonl(train_problems(task, num_prompts(steps), seed), prompts)
     write_jsonl(held_out_problems(task, EVAL_PROMPTS, 0), run_dir / "held_out.jsonl")  # for aer-eval
     before = evaluate(task, start, "before")
-    train(train_args(task, start, prompts, run_dir, method, seed, steps, **overrides), run_dir, steps)
+    train(train_args(task, start, prompts, run_dir, "aer", seed, steps), run_dir, steps)
     records = [before, evaluate(task, run_dir, "after")]
     write_json(records, run_dir / EVALUATION_FILE)
     return records
@@ -109,23 +108,11 @@ def watch(process: subprocess.Popen[bytes], run_dir: Path, steps: int) -> None:
 
 def progress(run_dir: Path, steps: int) -> str:
     """What the newest row of the metrics says, or the log's last line while there is none (start-up) or no more."""
-    rows = read_metrics(run_dir)
+    rows = read_lines(run_dir / METRICS_FILE)
     if not rows or rows[-1]["step"] >= steps:
         lines = log_tail(run_dir / LOG_FILE)
         return f"{'saving the weights' if rows else 'starting'}: {lines[-1][:100] if lines else 'no output yet'}"
-    row = rows[-1]
-    parts = [f"step {row['step']}/{steps}"]
-    for name, key in (("reward", "rollout/reward_mean"), ("entropy", "aer/entropy"), ("alpha", "aer/alpha")):
-        if key in row:
-            parts.append(f"{name} {row[key]:.3f}")
-        if name == "entropy" and "aer/entropy_target" in row:
-            parts.append(f"(target {row['aer/entropy_target']:.3f})")
-    return "  ".join(parts)
-
-
-def read_metrics(run_dir: Path) -> list[dict[str, Any]]:
-    """The rows of ``metrics.jsonl`` that are whole; none while the file is missing."""
-    return read_lines(run_dir / METRICS_FILE)
+    return describe_step(rows[-1], steps)
 
 
 def log_tail(log: Path) -> list[str]:
@@ -156,15 +143,6 @@ def make_report(run_dirs: Sequence[Path], out: Path) -> Path:
     if report.returncode != 0:
         sys.exit(report.returncode)
     return out / "report.html"
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An aligned Markdown table."""
-    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
-    lines = [header, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
-    )
 
 
 def evaluation_header(record: dict[str, Any]) -> list[str]:
@@ -205,7 +183,7 @@ def main() -> None:
     task = TASKS[args.task]
     try:
         start = make_model(task)
-        records = run_method(task, start, args.run_dir, "aer", args.seed, args.steps)
+        records = train_and_evaluate(task, start, args.run_dir, args.seed, args.steps)
         report = make_report([args.run_dir], args.run_dir)
     except TrainingFailed as failure:
         sys.exit(f"\n{failure}")
@@ -213,7 +191,7 @@ def main() -> None:
         sys.exit("interrupted")
     print()
     rows = [[record["label"], *evaluation_cells(record)] for record in records]
-    print(markdown_table(["", *evaluation_header(records[0])], rows))
+    print(table(["", *evaluation_header(records[0])], rows))
     print(f"\n{task.name}, {records[0]['num_prompts']} held-out prompts, {time.monotonic() - started:.0f} s in all")
     print(f"report   {report}\nmetrics  {args.run_dir / METRICS_FILE}\nlog      {args.run_dir / LOG_FILE}")
     print(f"models   {start} (before), {args.run_dir} (after)")

@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aer_eval.engines.vllm import CPU_ENVIRONMENT
 from aer_openrlhf.cli.data import main as aer_data
-from held_out import measure
 from model import make_model
+from sampling import measure
 from settings import train_args
 from tasks import TASKS, held_out_problems, train_problems, write_jsonl
 from tests.e2e.conftest import RUN_TIMEOUT, Training

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from held_out import measure, sample
 from model import ARCHITECTURE, VOCABULARY, WarmUp, check_tokenizer, make_tokenizer, warm_up
+from sampling import measure, sample
 from tasks import TASKS, Problem, train_problems
 
 EOS = 2
@@ -36,7 +36,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def test_entropy_is_that_of_the_tempered_softmax(temperature: float) -> None:
     probs = torch.tensor([0.5, 0.25, 0.0, 0.25])
     logits = probs.log().clamp(min=-1e4).expand(4, 4)
-    drawn = sample(NextTokenModel(logits), torch.zeros(1, 3, dtype=torch.long), 50, temperature, seeded())
+    drawn = sample(NextTokenModel(logits), torch.zeros(1, 3, dtype=torch.long), 50, 6, temperature, seeded())
     assert drawn.mask.all()  # the end of the sequence has probability 0
     # At temperature 2 the weights are square roots: 1/sqrt(2), 1/2, 1/2.
     weights = [p ** (1 / temperature) for p in (0.5, 0.25, 0.25)]
@@ -49,14 +49,14 @@ def test_nothing_counts_after_the_end_of_the_sequence() -> None:
     logits[0, [1, 3, 4]] = 0.0  # after the prompt: one of three, ln 3 nats
     logits[[1, 3, 4], EOS] = 0.0  # then the end, 0 nats
     logits[EOS] = 0.0  # and ln 5 nats afterwards, which must not count
-    drawn = sample(NextTokenModel(logits), torch.zeros(2, 1, dtype=torch.long), 10, 1.0, seeded())
+    drawn = sample(NextTokenModel(logits), torch.zeros(2, 1, dtype=torch.long), 10, 6, 1.0, seeded())
     assert drawn.mask.sum(1).tolist() == [2] * 20
     assert drawn.entropy[drawn.mask].mean().item() == pytest.approx(math.log(3) / 2)
 
 
 def test_no_token_is_cut_off() -> None:
     logits = torch.zeros(100, 100)
-    drawn = sample(NextTokenModel(logits), torch.zeros(1, 1, dtype=torch.long), 2000, 1.0, seeded())
+    drawn = sample(NextTokenModel(logits), torch.zeros(1, 1, dtype=torch.long), 2000, 6, 1.0, seeded())
     assert drawn.tokens[:, 0].unique().numel() == 100  # misses one with probability 100 * 0.99^2000 < 1e-6
 
 
@@ -64,7 +64,7 @@ def test_cached_sampling_equals_one_pass_over_the_whole_sequence() -> None:
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(Qwen2Config(**ARCHITECTURE, initializer_range=0.3)).eval()
     prompts = torch.randint(3, 18, (3, 8))
-    drawn = sample(model, prompts, 4, 1.0, seeded())
+    drawn = sample(model, prompts, 4, 6, 1.0, seeded())
     whole = torch.cat([prompts.repeat_interleave(4, dim=0), drawn.tokens], dim=1)
     with torch.no_grad():
         log_probs = model(whole[:, :-1]).logits[:, 7:].log_softmax(-1)

@@ -8,9 +8,19 @@ from pathlib import Path
 import pytest
 
 import run
-from demo import Arm, load_result
 from settings import train_args
-from tasks import TASKS, Task, draw_countdown, held_out_problems, is_held_out, train_problems, write_jsonl
+from tasks import (
+    MAX_EXCHANGES,
+    TASKS,
+    Task,
+    draw_countdown,
+    draw_swap_sort,
+    held_out_problems,
+    is_held_out,
+    train_problems,
+    train_problems_from,
+    write_jsonl,
+)
 
 task_names = pytest.mark.parametrize("task", TASKS.values(), ids=lambda task: task.name)
 
@@ -22,6 +32,22 @@ def test_every_drawn_answer_is_right(task: Task) -> None:
         problem = task.draw(rng)
         assert task.is_correct(problem.answer, problem.label)
         assert not task.is_correct(problem.answer.removesuffix("<eos>"), problem.label)
+
+
+@task_names
+def test_the_longest_answer_fits(task: Task) -> None:
+    rng = random.Random(0)
+    lengths = {len(task.draw(rng).answer.removesuffix("<eos>")) + 1 for _ in range(1000)}
+    assert max(lengths) == task.max_new_tokens
+    assert len({len(task.draw(rng).prompt) for _ in range(100)}) == 1  # evaluation and warm-up rely on it
+
+
+def test_swap_sort_is_from_one_exchange_to_a_whole_turn() -> None:
+    rng = random.Random(0)
+    rows = [draw_swap_sort(rng).label for _ in range(3000)]
+    wrong = [sum(left > right for left, right in itertools.combinations(row, 2)) for row in rows]
+    assert set(wrong) == set(range(1, MAX_EXCHANGES + 1))
+    assert all(150 < wrong.count(pairs) < 250 for pairs in set(wrong))  # 3,000 in 15 equal parts
 
 
 @task_names
@@ -79,6 +105,19 @@ def test_jsonl_has_prompt_and_label(tmp_path: Path) -> None:
     assert rows == [{"prompt": problem.prompt, "label": problem.label} for problem in problems]
 
 
+def test_problems_from_a_file_come_once_before_any_comes_again(tmp_path: Path) -> None:
+    written = train_problems(TASKS["make_n"], 5, seed=0)
+    write_jsonl(written, tmp_path / "hard.jsonl")
+    drawn = train_problems_from(tmp_path / "hard.jsonl", 12, seed=1)
+    labels = [problem.label for problem in drawn]
+    expected = sorted(problem.label for problem in written)
+    assert sorted(labels[:5]) == sorted(labels[5:10]) == expected and set(labels[10:]) < set(expected)
+    assert drawn != train_problems_from(tmp_path / "hard.jsonl", 12, seed=2)
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(ValueError, match="no line in it"):
+        train_problems_from(tmp_path / "empty.jsonl", 1, seed=0)
+
+
 def flags(arguments: list[str]) -> dict[str, str]:
     """Flags and their values, those without one as an empty text."""
     pairs = itertools.pairwise([*arguments, "--end"])
@@ -128,13 +167,3 @@ def test_progress_tells_start_up_training_and_saving_apart(tmp_path: Path) -> No
     assert run.progress(tmp_path, steps=2) == "step 1/2  reward 0.250  entropy 0.500  (target 0.250)"
     metrics.write_text(json.dumps({**row, "step": 2}) + "\n")
     assert run.progress(tmp_path, steps=2) == "saving the weights: loading the engine"
-
-
-def test_the_entropy_ratio_is_over_the_last_twenty_steps(tmp_path: Path) -> None:
-    rows = [{"step": step, "aer/entropy": 0.8 if step <= 10 else 0.2} for step in range(1, 31)]
-    known = {"aer/entropy_initial": 0.8, "aer/entropy_target": 0.4}
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row | known) + "\n" for row in rows))
-    (tmp_path / "pass_at_k.json").write_text("[{}, {}]")
-    result = load_result(Arm("aer", "aer"), 0, tmp_path)
-    assert result.entropy_ratio == pytest.approx(0.2 / 0.8)  # steps 11 to 30
-    assert result.target_ratio == pytest.approx(0.4 / 0.8)
