@@ -188,9 +188,10 @@ def _protocol(rows: pd.DataFrame) -> str:
 
 
 def _distances(task: str, rows: pd.DataFrame, reference: str) -> str:
-    """Nothing where no arm has a seed in common with the reference."""
+    """Nothing where no arm has a seed and a range of pass@1 in common with the reference."""
     found = distances(rows, reference)
     columns = [column for column in found if column not in ("arm", "seed")]
+    found = found.dropna(subset=columns, how="all")
     if found.empty or not columns:
         return ""
     groups = found.groupby("arm", sort=False)
