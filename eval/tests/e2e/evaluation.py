@@ -89,7 +89,9 @@ class Evaluation:
 
 
 def environment() -> dict[str, str]:
-    return {**CPU_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    # A Ray that an earlier test has kept to this machine would let no second node join.
+    more_nodes = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+    return {**CPU_ENVIRONMENT, **os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more_nodes}
 
 
 def free_port() -> int:
