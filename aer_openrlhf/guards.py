@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from .methods.settings import require, setting
 
@@ -148,6 +149,10 @@ class Guard:
     """What to change with `--aer.method aer`."""
     mend_elsewhere: str = ""
     """The same with another method; empty where it is the same."""
+    patience: Callable[[GuardConfig], float] = attrgetter("patience")
+    """How often in a row the condition has to be seen before it is said."""
+    counted: str = "steps"
+    """What is counted in a row."""
 
 
 WEAKER = "Weaken the method (its flags are in docs/flags.md)"
@@ -164,6 +169,7 @@ GUARDS = {
         _alpha_at_max,
         "Raise --aer.alpha_max or lower --aer.tau; where aer/weight_mean fell, --aer.normalize mean",
         "Raise the method's upper bound or lower its target (its flags are in docs/flags.md)",
+        patience=attrgetter("alpha_at_max"),
     ),
     "all_wrong": Guard(
         _all_wrong, "Add easier prompts, or raise --rollout.n_samples_per_prompt: these groups have no policy gradient"
@@ -186,9 +192,10 @@ GUARDS = {
         _sampler_gap,
         "The trainer does not score the policy that was sampled: look at --rollout.top_p (1 is exact), at the weight "
         "sync and, with --train.async_enable, at --train.async_queue_size",
+        patience=lambda config: 3,  # measured on every tenth step
+        counted="measurements",
     ),
 }
-MEASUREMENTS_OF_THE_GAP = 3  # made every tenth step
 
 
 class Guards:
@@ -213,17 +220,12 @@ class Guards:
             except KeyError:
                 continue
             self._held[name] = self._held[name] + 1 if finding else 0
-            if finding and name not in self.warned and self._held[name] >= self._patience(name):
+            if finding and name not in self.warned and self._held[name] >= guard.patience(self.config):
                 self.warned.add(name)
                 warnings.append(GuardWarning(step, name, self._message(name, finding)))
         return warnings
 
-    def _patience(self, name: str) -> float:
-        own = {"alpha_at_max": self.config.alpha_at_max, "sampler_gap": MEASUREMENTS_OF_THE_GAP}
-        return own.get(name, self.config.patience)
-
     def _message(self, name: str, finding: str) -> str:
         guard = GUARDS[name]
         mend = guard.mend if self.method == "aer" else guard.mend_elsewhere or guard.mend
-        times = "measurements" if name == "sampler_gap" else "steps"
-        return f"{finding}, for {self._held[name]} {times} in a row. {mend}"
+        return f"{finding}, for {self._held[name]} {guard.counted} in a row. {mend}"
