@@ -22,9 +22,13 @@ def install() -> None:
         sys.meta_path.insert(0, _PatchingFinder())
 
 
-def _patch_torch_cuda(deepspeed: ModuleType) -> None:
-    """OpenRLHF asks torch.cuda for its device and synchronizes it throughout; with DeepSpeed come all those calls."""
+def _patch_torch(deepspeed: ModuleType) -> None:
+    """Of torch, what OpenRLHF and DeepSpeed call: a device in torch.cuda, which they synchronize, and fast products."""
     import torch
+
+    from .bfloat16 import patch_products
+
+    patch_products()
 
     cuda: Any = torch.cuda
     cuda.current_device = lambda: _CPUDevice("cpu")
@@ -141,7 +145,7 @@ def _flash_attn_stubs() -> Iterator[None]:
 
 
 AFTER_IMPORT: dict[str, Callable[[ModuleType], None]] = {
-    "deepspeed": _patch_torch_cuda,
+    "deepspeed": _patch_torch,
     "deepspeed.comm.torch": _patch_shared_memory_op,
     "deepspeed.runtime.zero.partition_parameters": _patch_blocking_gather,
     "openrlhf.utils.deepspeed.deepspeed_utils": _patch_ds_config,

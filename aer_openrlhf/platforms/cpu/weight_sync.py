@@ -9,12 +9,14 @@ from typing import Any
 import torch
 from torch.distributed import ProcessGroupGloo
 
+from .bfloat16 import patch_products
 from .stores import patch_rendezvous, tcp_store
 
 TIMEOUT = timedelta(minutes=10)
 
 # vLLM's engine runs in a process without our patches, and imports this module before it makes its process group.
 patch_rendezvous(importlib.import_module("torch.distributed.rendezvous"))
+patch_products()
 
 
 class GlooGroup:
