@@ -19,8 +19,9 @@ demo: venv  ## AER against GRPO: TASK=countdown (make_n, swap_sort) SEEDS="1 2 3
 	$(PY) -m aer_openrlhf.cli.study run examples/studies/demo-$(TASK).yaml --seeds $(SEEDS) --each-seed
 	$(PY) -m aer_openrlhf.report.cli $$(dirname runs/demo-$(TASK)/$(TASK)/*/seed-*/done.json) --out runs/demo-$(TASK)
 
+# Two files at a time: a run that starts up keeps one core busy. In the order of the files, the slow ones first.
 test: venv  ## every test, those on the real stack included
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-unit: venv  ## the tests that do not start the stack
 	$(PY) -m pytest -m "not e2e"

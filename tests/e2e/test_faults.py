@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -36,16 +35,7 @@ def steps_of(training) -> list[int]:
     return [row["step"] for row in training.rows()]
 
 
-def test_what_ends_a_run_costs_no_step_that_has_a_checkpoint(train, reward_fault):
-    """Two runs side by side, each started again and again with the same command, and one that never starts."""
-    with ThreadPoolExecutor(2) as pool:
-        runs = [pool.submit(faults_in_the_run, train, reward_fault), pool.submit(killed_processes, train)]
-        runs.append(pool.submit(engine_without_memory, train))  # beside the longer of the two
-    for run in runs:
-        run.result()
-
-
-def faults_in_the_run(train, reward_fault):
+def test_faults_in_the_run(train, reward_fault):
     """A failing reward, SIGTERM, a truncated checkpoint, and gradients that are not finite."""
     flags = ("--ckpt.save_steps", "1000", "--ckpt.load_enable")
     flags += ("--reward.remote_url", Path(__file__).parent / "reward_faulty.py")
@@ -84,7 +74,7 @@ def faults_in_the_run(train, reward_fault):
     assert steps == list(range(1, len(steps) + 1))
 
 
-def engine_without_memory(train):
+def test_an_engine_without_memory(train):
     """A vLLM engine that fails in its constructor, while policy rank 0 waits for it."""
     run = train(name="c", steps=STEPS, VLLM_CPU_KVCACHE_SPACE="100000")
     run.wait_until(lambda: "EngineCore failed to start" in run.output())
@@ -98,7 +88,7 @@ def engine_without_memory(train):
     assert "less than requested memory for kv" in log.read_text()
 
 
-def killed_processes(train):
+def test_killed_processes(train):
     """kill -9 of the driver, an engine, one rank of two, and Ray's node process."""
     flags = ("--ckpt.save_steps", "2", "--ckpt.load_enable", "--actor.num_gpus_per_node", "2")
     killed = train(*flags, name="b", steps=STEPS)  # load_enable with nothing to load yet, as a restart script has it

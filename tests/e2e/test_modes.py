@@ -1,4 +1,4 @@
-"""OpenRLHF's modes on the real stack, each with AER in control; two or three runs share the two cores."""
+"""OpenRLHF's modes on the real stack, each with AER in control."""
 
 from pathlib import Path
 
@@ -26,24 +26,24 @@ def assert_engine_follows(rows):
     assert max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < BF16_GAP
 
 
-def test_zero3_on_two_ranks__lora_under_packing__dynamic_filtering(train):
-    """The filtering run's metrics say how much AER never sees."""
-    zero3 = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied", name="zero3")
-    lora = train(
-        *("--train.dynamic_batch_enable", "--train.max_tokens_per_gpu", "256"),
-        *("--ds.lora.rank", "8", "--actor.adam.lr", "5e-3"),
-        name="lora",
-    )
-    filtering = train(
-        *("--algo.dynamic_filtering_enable", "--algo.advantage.estimator", "rloo", "--rollout.temperature", "0.8"),
-        *("--actor.loss_agg_mode", "seq-mean-token-mean", "--data.max_samples", "400"),
-        name="filtering",
-    )
-    assert_engine_follows(assert_controlled(zero3.finish(), 6))
-    rows = assert_controlled(lora.finish(), 6)
+def test_zero3_on_two_ranks(train):
+    run = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied").finish()
+    assert_engine_follows(assert_controlled(run, 6))
+
+
+def test_lora_under_packing(train):
+    packed = ("--train.dynamic_batch_enable", "--train.max_tokens_per_gpu", "256")
+    run = train(*packed, "--ds.lora.rank", "8", "--actor.adam.lr", "5e-3").finish()
+    rows = assert_controlled(run, 6)
     assert rows[-1]["aer/entropy"] < rows[0]["aer/entropy"] - 0.02  # the adapters train,
     assert_engine_follows(rows)  # and the engine samples with them
-    rows = filtering.finish().rows()
+
+
+def test_dynamic_filtering(train):
+    """The metrics say how much AER never sees."""
+    rloo = ("--algo.advantage.estimator", "rloo", "--actor.loss_agg_mode", "seq-mean-token-mean")
+    colder = ("--rollout.temperature", "0.8", "--data.max_samples", "400")
+    rows = train("--algo.dynamic_filtering_enable", *rloo, *colder).finish().rows()
     assert rows
     for row in rows:
         assert row["aer/all_wrong_share"] == row["aer/all_right_share"] == 0.0
@@ -51,16 +51,15 @@ def test_zero3_on_two_ranks__lora_under_packing__dynamic_filtering(train):
     assert any(row["aer/filtered_share"] > 0 for row in rows)
 
 
-def test_async_with_partial_rollout_and_an_agent_on_two_ranks__gspo_with_a_kl_loss_and_two_epochs(train):
+def test_async_with_partial_rollout_and_an_agent_on_two_ranks(train):
     partial = ("--train.async_enable", "--train.partial_rollout_enable", "--actor.num_gpus_per_node", "2")
     agent = ("--train.agent_func_path", Path(__file__).parent / "agent_digit.py")
-    asynchronous = train(*partial, *agent, steps=8, name="async")
-    gspo = train(
-        *("--actor.policy_loss_type", "gspo", "--train.max_epochs", "2", "--algo.advantage.estimator", "dr_grpo"),
-        *("--algo.kl.init_coef", "0.01", "--algo.kl.use_loss", "--algo.kl.estimator", "k3"),
-        *("--ref.num_gpus_per_node", "1"),
-        name="gspo",
-    )
-    rows = assert_controlled(asynchronous.finish(), 8)
+    rows = assert_controlled(train(*partial, *agent, steps=8).finish(), 8)
     assert all(1 <= row["turns"] <= 2 for row in rows)
-    assert assert_controlled(gspo.finish(), 6)[-1]["kl"] > 0
+
+
+def test_gspo_with_a_kl_loss_and_two_epochs(train):
+    gspo = ("--actor.policy_loss_type", "gspo", "--train.max_epochs", "2", "--algo.advantage.estimator", "dr_grpo")
+    kl = ("--algo.kl.init_coef", "0.01", "--algo.kl.use_loss", "--algo.kl.estimator", "k3")
+    run = train(*gspo, *kl, "--ref.num_gpus_per_node", "1").finish()
+    assert assert_controlled(run, 6)[-1]["kl"] > 0

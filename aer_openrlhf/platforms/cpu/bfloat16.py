@@ -1,8 +1,7 @@
 """bfloat16 matrix products on a CPU without instructions for them (no AVX-512).
 
-torch then multiplies element by element, ten times slower than in float32: with such products a step of training is
-three times as long. In float32 the result is the same up to the order of the sums, which are float32 either way, and is
-rounded to bfloat16 once.
+torch then multiplies element by element, ten times slower than in float32. In float32 the result is the same up to
+the order of the sums, which are float32 either way, and is rounded to bfloat16 once.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def install() -> None:
 
 
 def _patch_torch(deepspeed: ModuleType) -> None:
-    """Of torch, what OpenRLHF and DeepSpeed call: a device in torch.cuda, which they synchronize, and fast products."""
+    """The devices that OpenRLHF asks torch.cuda for and synchronizes throughout, and fast products."""
     import torch
 
     from .bfloat16 import patch_products
