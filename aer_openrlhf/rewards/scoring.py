@@ -93,17 +93,29 @@ def cut_prompt(query: str, prompt: str) -> str:
     return response
 
 
-def exact_outcome(response: str, answer: re.Pattern[str], correct: bool) -> Outcome:
-    """Outcome for a task whose answer stands at the very start of the response and matches a pattern."""
-    found = answer.match(response)
-    tail_chars = NO_ANSWER_TAIL if found is None else len(response) - found.end()
-    return Outcome(score=float(correct), answered=found is not None, tail_chars=tail_chars)
+@dataclass(frozen=True)
+class FinishedAnswer:
+    """A task whose response is an answer that an exact checker judges, then the end-of-sequence token, and no more."""
 
+    pattern: re.Pattern[str]
+    """Of an answer."""
+    is_right: Callable[[str, str], bool]
+    """``(answer, label)``; an empty answer is wrong. Raises ValueError or TypeError for a label of another form."""
 
-def finished_answer(response: str, answer: re.Pattern[str]) -> str | None:
-    """The response without its end-of-sequence token where it has one and is nothing but an answer, else None."""
-    text = response.removesuffix(EOS)
-    return text if text != response and answer.fullmatch(text) else None
+    def canonical_answer(self, response: str) -> str | None:
+        """The answer of a finished, well-formed response, to count distinct answers by; None for any other."""
+        text = response.removesuffix(EOS)
+        return text if text != response and self.pattern.fullmatch(text) else None
+
+    def is_correct(self, response: str, label: str) -> bool:
+        """Whether a response is right; raises what ``is_right`` raises."""
+        return self.is_right(self.canonical_answer(response) or "", label)
+
+    def score(self, response: str, label: str) -> Outcome:
+        """1 for a right response, else 0; an answer at the start counts as answered even where that is wrong."""
+        found = self.pattern.match(response)
+        tail_chars = NO_ANSWER_TAIL if found is None else len(response) - found.end()
+        return Outcome(float(self.is_correct(response, label)), answered=found is not None, tail_chars=tail_chars)
 
 
 def _to_tensors(outcomes: list[Outcome | None]) -> dict[str, Any]:

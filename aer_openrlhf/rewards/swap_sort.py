@@ -10,24 +10,10 @@ from __future__ import annotations
 
 from aer_eval.grading import swap_sort
 from aer_eval.grading.swap_sort import ROWS
-from aer_openrlhf.rewards.scoring import EOS, Outcome, exact_outcome, finished_answer, make_reward_func
+from aer_openrlhf.rewards.scoring import EOS, FinishedAnswer, make_reward_func
 
 __all__ = ["EOS", "ROWS", "canonical_answer", "is_correct", "reward_func", "score"]
 
-
-def canonical_answer(response: str) -> str | None:
-    """The rows of a finished, well-formed response, to count distinct answers by; None for any other."""
-    return finished_answer(response, ROWS)
-
-
-def is_correct(response: str, label: str) -> bool:
-    """Whether a response is right. Raises ValueError for a label that is not a row of digits."""
-    return swap_sort.is_correct(canonical_answer(response) or "", label)
-
-
-def score(response: str, label: str) -> Outcome:
-    """1 for a right response, else 0; rows at the start are an answer even where the response is wrong."""
-    return exact_outcome(response, ROWS, is_correct(response, label))
-
-
+TASK = FinishedAnswer(ROWS, swap_sort.is_correct)
+canonical_answer, is_correct, score = TASK.canonical_answer, TASK.is_correct, TASK.score
 reward_func = make_reward_func(score)
