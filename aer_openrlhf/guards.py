@@ -36,6 +36,9 @@ class GuardConfig:
         50, "rollout steps", "warn once alpha has been at its upper bound so long; inf: never"
     )
     all_wrong: float = setting(0.9, "share of prompts", "warn while so many groups are all wrong; inf: never")
+    entropy_hard: float = setting(
+        1.25, "multiple of its initial value", "warn while entropy on hard prompts (g < 1/3) is above it; inf: never"
+    )
     entropy_concentrated: float = setting(
         0.6,
         "fraction of the way from the initial share to 1",
@@ -117,6 +120,13 @@ def _reward_zero(seen: Observation) -> str | None:
     return "not one response was right" if seen.now["aer/group_accuracy"] == 0 else None
 
 
+def _entropy_hard(seen: Observation) -> str | None:
+    entropy, initial = seen.now["aer/entropy_hard"], seen.start["aer/entropy_hard"]
+    if entropy <= seen.config.entropy_hard * initial:
+        return None
+    return f"on hard prompts entropy is {entropy:.3g} nats, {entropy / initial:.2f} of its initial {initial:.3g} there"
+
+
 def _entropy_concentrated(seen: Observation) -> str | None:
     share, initial = seen.now["aer/entropy_top10_share"], seen.start["aer/entropy_top10_share"]
     if share - initial < seen.config.entropy_concentrated * (1 - initial):
@@ -178,6 +188,12 @@ GUARDS = {
         _reward_zero,
         "Look at samples/ and at rollout/truncated_rate, try the reward with aer-train --dry-run, and check prompt "
         "template, labels and --rollout.max_new_tokens",
+    ),
+    "entropy_hard": Guard(
+        _entropy_hard,
+        "Where every response is wrong nothing but the bonus acts, and alpha at 0 brings no entropy back: lower "
+        "--aer.tau, --aer.alpha_max or the learning rate, or add easier prompts",
+        f"{WEAKER}, lower the learning rate, or add easier prompts",
     ),
     "entropy_concentrated": Guard(
         _entropy_concentrated,

@@ -13,6 +13,7 @@ HEALTHY = {
     "aer/alpha": 0.0,
     "aer/group_accuracy": 0.4,
     "aer/all_wrong_share": 0.2,
+    "aer/entropy_hard": 0.8,
     "aer/entropy_top10_share": 0.25,
     "aer/entropy_before_answer": 0.5,
     "aer/entropy_after_answer": 0.1,
@@ -38,6 +39,7 @@ def test_a_healthy_run_hears_nothing():
         ("alpha_at_max", {"aer/alpha": 0.0099}, {"aer/alpha": 0.01}, 50),
         ("all_wrong", {"aer/all_wrong_share": 0.89}, {"aer/all_wrong_share": 0.9}, 10),
         ("reward_zero", {"aer/group_accuracy": 0.01}, {"aer/group_accuracy": 0.0, "aer/all_wrong_share": 1.0}, 10),
+        ("entropy_hard", {"aer/entropy_hard": 1.0}, {"aer/entropy_hard": 1.001}, 10),  # 1.25 x 0.8
         # 0.25 at the start, 0.75 to go: 0.25 + 0.6 x 0.75 = 0.7
         ("entropy_concentrated", {"aer/entropy_top10_share": 0.699}, {"aer/entropy_top10_share": 0.701}, 10),
         ("entropy_after_answer", {"aer/entropy_after_answer": 1.5}, {"aer/entropy_after_answer": 1.51}, 10),  # 3 x 0.5
@@ -73,11 +75,18 @@ def test_every_guard_can_be_switched_off():
         entropy_low=0,
         alpha_at_max=never,
         all_wrong=never,
+        entropy_hard=never,
         entropy_concentrated=never,
         entropy_after_answer=never,
         sampler_gap=never,
     )
-    mad = {"aer/entropy": 9.0, "aer/alpha": 0.01, "aer/all_wrong_share": 1.0, "aer/entropy_top10_share": 1.0}
+    mad = {
+        "aer/entropy": 9.0,
+        "aer/entropy_hard": 9.0,
+        "aer/alpha": 0.01,
+        "aer/all_wrong_share": 1.0,
+        "aer/entropy_top10_share": 1.0,
+    }
     assert run([{}, *[mad | {"aer/entropy_after_answer": 99.0}] * 99, *[{"aer/entropy": 0.0}] * 99], off) == []
 
 
