@@ -41,10 +41,9 @@ def test_logged_pass_at_k_is_the_hand_computed_one(train, eval_prompts):
     flags += ["--eval.steps", "2", "--eval.n_samples_per_prompt", SAMPLES, "--eval.temperature", "1.0"]
     guard = ["--aer.stop_on", "alpha_at_max", "--aer.guard.alpha_at_max", STOP, "--aer.target_entropy", 10]
     guard += ["--aer.eta", 1]
-    run = train(*flags, name="sync", steps=STEPS)
-    stopped = train(*flags, "--train.async_enable", *guard, name="async", steps=50)
-    assert_evaluated(run.finish(), STEPS, [2, 4])
-    assert_evaluated(stopped.finish(returncode=3), STOP, [2])
+    assert_evaluated(train(*flags, name="sync", steps=STEPS).finish(), STEPS, [2, 4])
+    stopped = train(*flags, "--train.async_enable", *guard, name="async", steps=50).finish(returncode=3)
+    assert_evaluated(stopped, STOP, [2])
     assert f"aer-train: stopped at step {STOP} by the guard alpha_at_max: " in stopped.output()
     checkpoint = stopped.run_dir.with_name("async-checkpoints") / "_actor" / f"global_step{STOP}"
     assert json.loads((checkpoint / "aer_state.json").read_text())["alpha"] == 0.5

@@ -1,4 +1,4 @@
-"""The fused head on the real stack, against OpenRLHF's own head from the same start; the two runs share the cores.
+"""The fused head on the real stack, against OpenRLHF's own head from the same start.
 
 Two runs never sample the same responses, so what is compared is what does not depend on them: the weights stay where
 they are, and every step tells the same entropy within the error of its 128 responses. Gradients are compared on equal
@@ -20,9 +20,10 @@ SAMPLING_ERROR = 0.06  # nats, of the mean over the steps; single steps of one p
 
 def test_metrics_are_those_of_the_stock_head(train):
     runs = {
-        head: train("--aer.fused_head", head, *STILL, *REFERENCE, name=head, steps=STEPS) for head in ("on", "off")
+        head: train("--aer.fused_head", head, *STILL, *REFERENCE, name=head, steps=STEPS).finish()
+        for head in ("on", "off")
     }
-    rows = {head: run.finish().rows() for head, run in runs.items()}
+    rows = {head: run.rows() for head, run in runs.items()}
     assert "--aer.fused_head: off" not in runs["on"].output()
     for head in rows:
         assert [row["step"] for row in rows[head]] == list(range(1, STEPS + 1))

@@ -46,14 +46,14 @@ def test_ports_are_on_loopback_and_the_wandb_key_is_in_no_file(train, tmp_path, 
     offline = {"WANDB_MODE": "offline", "HOME": str(tmp_path / "home"), "RAY_TMPDIR": str(ray_dir)}
     flags = ("--actor.num_gpus_per_node", "2", "--ckpt.save_steps", "2", "--ckpt.save_hf", "--logger.tensorboard_dir")
     given = train("--logger.wandb.key", GIVEN, *flags, tmp_path / "tb1", name="given", **offline)
-    named = {"WANDB_API_KEY": IN_ENVIRONMENT} | offline
-    from_environment = train("--logger.wandb.key", "env", *flags, tmp_path / "tb2", name="environment", **named)
     given.wait_for_step(2)
     addresses = listening(given.processes())
     assert addresses
     assert [address for address in addresses if not is_loopback(address)] == []
-    for run in (given, from_environment):
-        run.finish()
+    given.finish()
+    named = {"WANDB_API_KEY": IN_ENVIRONMENT} | offline
+    from_environment = train("--logger.wandb.key", "env", *flags, tmp_path / "tb2", name="environment", **named)
+    for run in (given, from_environment.finish()):
         assert (run.run_dir.parent / f"{run.run_dir.name}-checkpoints/_actor/latest").is_file()
     # run_config.json and W&B's own files say that there was one
     assert len(files_with("(not recorded)", tmp_path)) >= 2
