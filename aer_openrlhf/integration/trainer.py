@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ import ray
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
 
 from .. import runlog
-from . import charts, checkpoints, evaluation
+from . import charts, checkpoints, evaluation, samples_generator
 from .compat import raw_class
 from .experience_maker import EntropyExperienceMaker
 from .faults import AGAIN, RunFault, original
@@ -26,7 +24,6 @@ from .samples import SampleTables
 from .stopping import StopRequest
 
 STATE_KEY = "aer"
-FIRST_GAPS, GAP_INTERVAL = 3, 10  # rollouts on which the sampler is asked for its log-probs
 RESCUE_SECONDS = 600
 
 
@@ -203,68 +200,13 @@ class MethodTrainerMixin:
             checkpoints.write_state(self._folder(tag), checkpoints.state_of(self.method, self.args))
 
 
-def heed_stop_requests(samples_generator: Any, stop: StopRequest) -> None:
-    """Look for a stop request at every response: a rollout can take longer than a scheduler waits."""
-    process = samples_generator._process_response_into_experience
-
-    def process_response(*args: Any, **kwargs: Any) -> Any:
-        stop.raise_if_made()
-        return process(*args, **kwargs)
-
-    samples_generator._process_response_into_experience = process_response
-
-
-def sample_from_the_scored_policy(samples_generator: Any) -> None:
-    """Let vLLM end a response at its first token, as the policy can.
-
-    OpenRLHF asks for at least one token before the end (`min_tokens=1`, trainer/ppo_utils/samples_generator.py): vLLM
-    takes the end-of-sequence token out of the first distribution, and the trainer scores with it. Probability that
-    moves there is never sampled and so never punished, while the entropy term counts it.
-    """
-    dispatch = samples_generator._dispatch_prompts_to_vllm
-
-    def dispatch_prompts(*args: Any, **kwargs: Any) -> list:
-        return dispatch(*args, **{"min_new_tokens": 0, **kwargs})
-
-    samples_generator._dispatch_prompts_to_vllm = dispatch_prompts
-
-
-def request_sampler_log_probs(samples_generator: Any) -> None:
-    """Let vLLM return the log-probs of what it samples on the first rollouts and on every tenth from then on.
-
-    They tell how far the sampler is from the trainer, and cost time for every token. OpenRLHF asks for them only with
-    its importance-sampling correction on (then on every rollout); the generator reads that setting for nothing else,
-    so it gets arguments of its own.
-    """
-    without = samples_generator.args
-    if without.algo.advantage.is_correction_level != "off":
-        return
-    with_log_probs = copy.deepcopy(without)
-    with_log_probs.algo.advantage.is_correction_level = "token"
-    generate, calls = samples_generator.generate_samples, itertools.count()
-
-    def generate_samples(*args: Any, **kwargs: Any) -> tuple:
-        call = next(calls)
-        asked = call < FIRST_GAPS or call % GAP_INTERVAL == 0
-        samples_generator.args = with_log_probs if asked else without
-        samples, *rest = generate(*args, **kwargs)
-        if any(sample.rollout_log_probs is None for sample in samples):  # some are left over from an earlier call
-            for sample in samples:
-                sample.rollout_log_probs = None
-        return samples, *rest
-
-    samples_generator.generate_samples = generate_samples
-
-
 class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # type: ignore[misc]
     """OpenRLHF's synchronous trainer with a method."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        sample_from_the_scored_policy(self.samples_generator)
-        request_sampler_log_probs(self.samples_generator)
+        samples_generator.attach(self.samples_generator, self._stop)
         evaluation.log_pass_at_k(self.evaluate)
-        heed_stop_requests(self.samples_generator, self._stop)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         with self.rescuing():
@@ -276,10 +218,8 @@ class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        sample_from_the_scored_policy(self.samples_generator)
-        request_sampler_log_probs(self.samples_generator)
+        samples_generator.attach(self.samples_generator, StopRequest())
         evaluation.log_pass_at_k(self._run_eval)
-        heed_stop_requests(self.samples_generator, StopRequest())
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         try:

@@ -29,7 +29,7 @@ def generator(model_dir, monkeypatch):
 
 
 def test_a_response_may_end_at_its_first_token(generator):
-    from aer_openrlhf.integration.trainer import sample_from_the_scored_policy
+    from aer_openrlhf.integration.samples_generator import sample_from_the_scored_policy
 
     generator._dispatch_prompts_to_vllm(["1+1="], ["2"], max_new_tokens=6)
     sample_from_the_scored_policy(generator)

@@ -1,0 +1,71 @@
+"""How OpenRLHF's samples generator samples, in the sync trainer and in the async sampler."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from typing import Any
+
+from .stopping import StopRequest
+
+FIRST_GAPS, GAP_INTERVAL = 3, 10  # rollouts on which the sampler is asked for its log-probs
+
+
+def attach(generator: Any, stop: StopRequest) -> None:
+    """Make one generator sample the policy that is scored, tell how far it is from the trainer, and heed `stop`."""
+    sample_from_the_scored_policy(generator)
+    request_sampler_log_probs(generator)
+    heed_stop_requests(generator, stop)
+
+
+def sample_from_the_scored_policy(generator: Any) -> None:
+    """Let vLLM end a response at its first token, as the policy can.
+
+    OpenRLHF asks for at least one token before the end (`min_tokens=1`, trainer/ppo_utils/samples_generator.py): vLLM
+    takes the end-of-sequence token out of the first distribution, and the trainer scores with it. Probability that
+    moves there is never sampled and so never punished, while the entropy term counts it.
+    """
+    dispatch = generator._dispatch_prompts_to_vllm
+
+    def dispatch_prompts(*args: Any, **kwargs: Any) -> list:
+        return dispatch(*args, **{"min_new_tokens": 0, **kwargs})
+
+    generator._dispatch_prompts_to_vllm = dispatch_prompts
+
+
+def request_sampler_log_probs(generator: Any) -> None:
+    """Let vLLM return the log-probs of what it samples on the first rollouts and on every tenth from then on.
+
+    They tell how far the sampler is from the trainer, and cost time for every token. OpenRLHF asks for them only with
+    its importance-sampling correction on (then on every rollout); the generator reads that setting for nothing else,
+    so it gets arguments of its own.
+    """
+    without = generator.args
+    if without.algo.advantage.is_correction_level != "off":
+        return
+    with_log_probs = copy.deepcopy(without)
+    with_log_probs.algo.advantage.is_correction_level = "token"
+    generate, calls = generator.generate_samples, itertools.count()
+
+    def generate_samples(*args: Any, **kwargs: Any) -> tuple:
+        call = next(calls)
+        asked = call < FIRST_GAPS or call % GAP_INTERVAL == 0
+        generator.args = with_log_probs if asked else without
+        samples, *rest = generate(*args, **kwargs)
+        if any(sample.rollout_log_probs is None for sample in samples):  # some are left over from an earlier call
+            for sample in samples:
+                sample.rollout_log_probs = None
+        return samples, *rest
+
+    generator.generate_samples = generate_samples
+
+
+def heed_stop_requests(generator: Any, stop: StopRequest) -> None:
+    """Look for a stop request at every response: a rollout can take longer than a scheduler waits."""
+    process = generator._process_response_into_experience
+
+    def process_response(*args: Any, **kwargs: Any) -> Any:
+        stop.raise_if_made()
+        return process(*args, **kwargs)
+
+    generator._process_response_into_experience = process_response
