@@ -8,8 +8,9 @@ from __future__ import annotations
 import fcntl
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any, Literal
 
@@ -101,11 +102,21 @@ def write(path: Path, contents: Mapping[str, Any]) -> None:
         file.write(json.dumps(contents, indent=2) + "\n")
 
 
+def _differing_words(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Where two command lines differ, each place with the word before it."""
+    places = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    return [
+        f"`{' '.join(old[max(a - 1, 0) : b])}`, now `{' '.join(new[max(c - 1, 0) : d])}`"
+        for kind, a, b, c, d in places
+        if kind != "equal"
+    ]
+
+
 def _check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
     if made["train"] == list(run.train):
         return
     changed = [f"--{name} {_shown(old)}, now {_shown(new)}" for name, old, new in differing(made["flags"], run.flags)]
-    what = "; ".join(changed) if changed else f"`{' '.join(made['train'])}`, now `{' '.join(run.train)}`"
+    what = "; ".join(changed or _differing_words(made["train"], run.train))
     raise UserError(f"{run.folder}: made with {what}; give the arm another name, or move the folder away")
 
 

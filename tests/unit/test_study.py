@@ -147,6 +147,15 @@ def test_other_flags_are_refused_before_anything_starts(study: Path) -> None:
     assert not folder(study, "plain").exists()
 
 
+def test_of_another_command_line_only_what_differs_is_told(study: Path) -> None:
+    run(study, "--arms", "other")
+    study.write_text(study.read_text().replace("{run_dir} {flags}", "{run_dir} --quick {flags}"))
+    changed = run(study, "--arms", "other")
+    assert changed.returncode == 2
+    place = folder(study, "other")
+    assert f"made with `{place}`, now `{place} --quick`; give the arm another name" in changed.stderr
+
+
 def test_a_changed_evaluation_is_done_again_without_training(study: Path) -> None:
     run(study)
     study.write_text(study.read_text().replace("[0.5, 1.0]", "[0.7]"))
