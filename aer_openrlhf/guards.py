@@ -124,7 +124,7 @@ def _entropy_hard(seen: Observation) -> str | None:
     entropy, initial = seen.now["aer/entropy_hard"], seen.start["aer/entropy_hard"]
     if entropy <= seen.config.entropy_hard * initial:
         return None
-    return f"on hard prompts entropy is {entropy:.3g} nats, {entropy / initial:.2f} of its initial {initial:.3g} there"
+    return f"on hard prompts entropy is {entropy:.3g} nats, and was {initial:.3g} at the start"
 
 
 def _entropy_concentrated(seen: Observation) -> str | None:

@@ -130,7 +130,7 @@ class _FusedHead(torch.autograd.Function):
                 bias_gradient[tile] = gradient.sum(0)
             gradient = gradient.to(hidden.dtype)
             if hidden_gradient is not None:
-                hidden_gradient += torch.matmul(gradient, weight[tile])
+                hidden_gradient += gradient @ weight[tile]
             if weight_gradient is not None:
                 torch.mm(gradient.t(), hidden, out=weight_gradient[tile])
         if hidden_gradient is not None:

@@ -136,7 +136,7 @@ class Runner:
             while any(child.poll() is None for child in children) and time.monotonic() < deadline:
                 time.sleep(0.1)
         except KeyboardInterrupt:
-            pass  # the second one: what still runs is killed at once
+            print("killing what still runs", flush=True)
         _signal([child for child in children if child.poll() is None], signal.SIGKILL)
 
 

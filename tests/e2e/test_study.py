@@ -20,7 +20,7 @@ def write_study(folder: Path) -> Path:
         f"base: {REPOSITORY / 'examples' / 'studies' / 'demo.yaml'}\n"
         f"values: {{steps: {STEPS}, prompts: 20, samples: 8, temperatures: [0.5, 1.0]}}\n"
         "flags: {ckpt.save_steps: 2}\n"
-        "tasks: {countdown: }\narms: {grpo: }\nseeds: [1]\n"
+        "tasks: {countdown: }\narms: {grpo: , aer: }\nseeds: [1]\n"
     )
     return path
 
@@ -68,8 +68,8 @@ def test_a_study_goes_on_from_the_checkpoint_of_the_stopped_run(
     assert resumed.rows()[:2] == before[:2]  # times included: these two steps were not made again
     assert json.loads((grpo / "run.json").read_text())["attempts"] == 2
     table = pd.read_csv(tmp_path / "short" / "table.csv")
-    assert list(table["arm"]) == ["start", "start", "grpo", "grpo"]
-    assert list(table["temperature"]) == [0.5, 1.0] * 2
+    assert list(table["arm"]) == ["start", "start", "grpo", "grpo", "aer", "aer"]
+    assert list(table["temperature"]) == [0.5, 1.0] * 3
     assert table["pass@1"].between(0, 1).all() and table["entropy"][2:].gt(0).all()
     assert (tmp_path / "short" / "frontier-countdown.png").exists()
-    assert "2 finished earlier" in launch().finish().output()
+    assert "3 finished earlier" in launch().finish().output()

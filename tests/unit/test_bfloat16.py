@@ -1,5 +1,7 @@
 """bfloat16 products by way of float32, as the CPU platform computes them where the processor has no instructions."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -36,6 +38,7 @@ def test_bias_may_be_none_or_named_and_out_is_filled() -> None:
     out = torch.empty(33, 20, dtype=torch.bfloat16)
     assert mm(x, weight.t(), out=out) is out
     assert torch.equal(out, linear(x, weight))
+    assert torch.equal(in_float32(torch.Tensor.__matmul__)(x, weight.t()), out)
 
 
 def test_other_types_pass_as_they_are() -> None:
@@ -50,9 +53,8 @@ def test_other_types_pass_as_they_are() -> None:
 def test_only_a_processor_without_instructions_is_patched(
     monkeypatch: pytest.MonkeyPatch, has_instructions: bool
 ) -> None:
-    for module, name in bfloat16.PRODUCTS:
-        stock = getattr(module, name)
-        monkeypatch.setattr(module, name, getattr(stock, "__wrapped__", stock))
+    for owner, name in bfloat16.PRODUCTS:
+        monkeypatch.setattr(owner, name, inspect.unwrap(getattr(owner, name)))
     stock = torch.matmul
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_instructions)
     patch_products()

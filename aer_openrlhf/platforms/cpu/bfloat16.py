@@ -13,17 +13,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-PRODUCTS = ((torch.nn.functional, "linear"), (torch, "matmul"), (torch, "mm"))
+PRODUCTS = ((torch.nn.functional, "linear"), (torch, "matmul"), (torch, "mm"), (Tensor, "__matmul__"))
 
 
 def patch_products() -> None:
     """Compute bfloat16 products in float32, where that is faster; calling it again does nothing."""
     if torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return
-    for module, name in PRODUCTS:
-        product = getattr(module, name)
+    for owner, name in PRODUCTS:
+        product = getattr(owner, name)
         if not hasattr(product, "__wrapped__"):
-            setattr(module, name, in_float32(product))
+            setattr(owner, name, in_float32(product))
 
 
 def in_float32(product: Callable[..., Tensor]) -> Callable[..., Tensor]:
