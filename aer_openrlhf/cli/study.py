@@ -99,7 +99,7 @@ def _chosen(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> list
 
 def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> None:
     from aer_eval.report.canvas import png, styled
-    from aer_openrlhf.study import figures, results
+    from aer_openrlhf.study import figures, results, tables
 
     out = args.runs / study.name
     out.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
     results.write_csv(rows, out / "table.csv")
     options = [*(f"--merge={path}" for path in args.merge), *(["--each-seed"] if args.each_seed else [])]
     command = shlex.join([PROGRAM, "table", str(args.study), *options])
-    (out / "table.md").write_text(results.markdown(rows, command, study.reference, args.each_seed))
+    (out / "table.md").write_text(tables.markdown(rows, command, study.reference, args.each_seed))
     finished = [run for run in runs if run.train and folder.state(run) == "finished"]
     for task in study.tasks:
         with styled():

@@ -56,6 +56,7 @@ def check_hook_points() -> None:
         (SingleTurnAgentExecutor._fetch_rewards_via_func, {"queries_list", "prompts_list", "labels_list"}),
         (SingleTurnAgentExecutor._fetch_rewards_via_http, {"queries_list", "prompts_list", "labels_list"}),
         (SamplesGenerator._process_response_into_experience, {"response"}),
+        (SamplesGenerator._dispatch_prompts_to_vllm, {"prompts", "labels"}),
         (raw_class(ppo_actor.PolicyModelActor).fit, {"kl_ctl"}),
         (raw_class(ppo_actor.PolicyModelActor).save_checkpoint, {"tag", "client_states"}),
         (Actor.forward, {"sequences", "action_mask", "attention_mask", "return_entropy"}),
@@ -78,6 +79,8 @@ def check_hook_points() -> None:
         (raw_class(ppo_trainer_async.GenerateSamplesActor).fit, set()),
         (vllm_engine.create_vllm_engines, {"logprobs_mode"}),
         (raw_class(vllm_engine.RolloutRayActor).update_weight, {"name", "dtype", "shape", "empty_cache"}),
+        (raw_class(vllm_engine.RolloutRayActor).generate_responses, {"prompt", "label", "hf_tokenizer"}),
+        (raw_class(vllm_engine.RolloutRayActor).generate, {"prompt_token_ids", "sampling_params", "multi_modal_data"}),
     ]
     problems = [
         f"{function.__qualname__} has no parameter {name}"

@@ -1,13 +1,15 @@
-"""The vLLM actor: log-probs of the policy that really samples, and what the platform asks of the engine."""
+"""The vLLM actor: log-probs of the policy that really samples, what the platform asks of the engine, less work."""
 
 from __future__ import annotations
 
+import copy
 import os
 from typing import Any
 
 import ray
 from openrlhf.trainer.ray import vllm_engine
 from openrlhf.trainer.ray.launcher import RayActorGroup
+from vllm.sampling_params import RequestOutputKind
 
 from ..platforms import current_platform
 from .compat import raw_class
@@ -16,9 +18,11 @@ from .reward_guard import AgentGuard, RewardGuard
 
 
 class RolloutRayActorImpl(raw_class(vllm_engine.RolloutRayActor)):  # type: ignore[misc]
-    """OpenRLHF's vLLM actor with two settings of our own."""
+    """OpenRLHF's vLLM actor with settings of our own."""
 
     executor: Any
+    tokenizer: Any = None
+    """Given by `receive_tokenizer`, as a run with a method does; without it the actor samples as OpenRLHF's."""
 
     async def __init__(self, *args: Any, **kwargs: Any) -> None:  # type: ignore[misc]
         self.agent_path = kwargs["agent_func_path"]
@@ -40,6 +44,26 @@ class RolloutRayActorImpl(raw_class(vllm_engine.RolloutRayActor)):  # type: igno
             self.executor = AgentGuard(self.executor, self.agent_path)
         else:
             self.executor = RewardGuard(self.executor, timeout)
+
+    async def receive_tokenizer(self, tokenizer: Any) -> None:
+        """Take the tokenizer of all prompts to come, so that it need not come with each."""
+        self.tokenizer = tokenizer
+
+    async def generate_responses(self, *args: Any, hf_tokenizer: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
+        """OpenRLHF's `generate_responses`, with the tokenizer that is here where none comes along."""
+        tokenizer = self.tokenizer if hf_tokenizer is None else hf_tokenizer
+        return await super().generate_responses(*args, hf_tokenizer=tokenizer, **kwargs)
+
+    async def generate(self, prompt_token_ids: list[int], sampling_params: Any, multi_modal_data: Any = None) -> Any:
+        """OpenRLHF's `generate`, which uses nothing but a request's last output: vLLM makes no other.
+
+        Nor any text for OpenRLHF's single-turn executor, which decodes the ids itself; an agent reads it.
+        """
+        if self.tokenizer is not None:
+            sampling_params = copy.copy(sampling_params)
+            sampling_params.output_kind = RequestOutputKind.FINAL_ONLY
+            sampling_params.detokenize = bool(self.agent_path)
+        return await super().generate(prompt_token_ids, sampling_params, multi_modal_data)
 
 
 RolloutRayActor = ray.remote(RolloutRayActorImpl)

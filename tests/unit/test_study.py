@@ -15,7 +15,7 @@ import pytest
 
 from aer_eval.errors import UserError
 from aer_openrlhf.report.runs import load_run
-from aer_openrlhf.study import results
+from aer_openrlhf.study import results, tables
 from aer_openrlhf.study.definition import load
 from aer_openrlhf.study.frontier import distance, distances, frontier
 
@@ -264,18 +264,18 @@ def rows(**columns: list[object]) -> pd.DataFrame:
 
 def test_mean_and_standard_deviation_over_seeds() -> None:
     """0.2, 0.4 and 0.9: mean 0.5, squared deviations 0.09 + 0.01 + 0.16 = 0.26, over n - 1 = 2: 0.13."""
-    line = results.summary(rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]})).iloc[0]
+    line = tables.summary(rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]})).iloc[0]
     assert line["pass@1", "mean"] == pytest.approx(0.5)
     assert line["pass@1", "std"] == pytest.approx(0.13**0.5)
     assert line["seed", "count"] == 3
-    assert "| plain | 3 | 0.500 ± 0.361 |" in results.markdown(
+    assert "| plain | 3 | 0.500 ± 0.361 |" in tables.markdown(
         rows(seed=[1, 2, 3], **{"pass@1": [0.2, 0.4, 0.9]}), "", "plain"
     )
 
 
 def test_each_seed_has_a_line_before_the_means() -> None:
     given = rows(seed=[1, 2], num_prompts=20, num_samples=8, **{"pass@1": [0.2, 0.4]})
-    told = results.markdown(given, "", "plain", each_seed=True)
+    told = tables.markdown(given, "", "plain", each_seed=True)
     assert "## sums, temperature 1, 20 prompts, 8 samples" in told
     assert "| arm | seed | pass@1 |\n| --- | --- | --- |\n| plain | 1 | 0.200 |\n| plain | 2 | 0.400 |" in told
     assert "| plain | mean of 2 | 0.300 ± 0.141 |" in told
@@ -290,7 +290,27 @@ def test_the_final_entropy_is_the_mean_of_the_last_twenty_steps(tmp_path: Path) 
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
-    assert "| plain | 1 | 0.200 |" in results.markdown(rows(seed=[1], **{"pass@1": [0.2]}), "", "plain")
+    assert "| plain | 1 | 0.200 |" in tables.markdown(rows(seed=[1], **{"pass@1": [0.2]}), "", "plain")
+
+
+def test_differences_are_paired_by_seed_and_have_t_intervals() -> None:
+    """Differences 0.1, 0.2 and 0.3: mean 0.2, standard error 0.1 / sqrt 3, t of 2 degrees 4.3027: 0.2 +- 0.2484."""
+    arms = [*["plain"] * 3, *["other"] * 4, "start"]
+    given = pd.DataFrame(
+        {
+            "task": "sums",
+            "arm": arms,
+            "seed": [1, 2, 3, 3, 2, 1, 9, 0],
+            "temperature": 1.0,
+            "pass@1": [0.2, 0.4, 0.5, 0.8, 0.6, 0.3, 0.9, 0.1],
+        }
+    )
+    found = tables.differences(given, "plain", ["pass@1"])
+    assert list(zip(found["arm"], found["seed"], strict=True)) == [("other", 3), ("other", 2), ("other", 1)]
+    assert list(found["pass@1"]) == pytest.approx([0.3, 0.2, 0.1])
+    told = tables.markdown(given, "", "plain")
+    assert "| other | 3 | +0.200 (-0.048 to +0.448) |" in told and "| start | – | 0.100 |" in told
+    assert tables.differences(given, "third", ["pass@1"]).empty
 
 
 def test_merge_adds_rows_and_refuses_two_that_differ(tmp_path: Path) -> None:
