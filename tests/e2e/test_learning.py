@@ -14,6 +14,7 @@ from tasks import TASKS, train_problems, write_jsonl
 from tests.e2e.conftest import Training
 
 STEPS, LAST = 150, 20
+SWING = 50  # steps: entropy swings about its target, and a mean of fewer tells where in the swing the run has stopped
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def test_reward_rises_and_entropy_ends_at_its_target(demo_run):
     reward = "rollout/reward_mean"
     assert fmean(row[reward] for row in last) > fmean(row[reward] for row in first) + 0.05
     target = rows[0]["aer/entropy_target"]
-    assert fmean(row["aer/entropy"] for row in last) == pytest.approx(target, rel=0.1)
+    assert fmean(row["aer/entropy"] for row in rows[-SWING:]) == pytest.approx(target, rel=0.1)
     assert rows[0]["aer/entropy"] > 1.5 * target  # it had somewhere to fall from,
     assert max(row["aer/alpha"] for row in rows) > 0  # and the controller caught it
     assert (

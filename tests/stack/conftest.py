@@ -1,15 +1,16 @@
 """Tests on the real OpenRLHF, DeepSpeed and transformers in one or two processes, without Ray and vLLM."""
 
+import json
 import os
 import socket
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-RANK_SCRIPT = Path(__file__).parent / "policy_rank.py"
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
@@ -26,48 +27,58 @@ def free_port() -> int:
         return sock.getsockname()[1]
 
 
+@pytest.fixture(scope="session")
+def run_all() -> Iterator[Callable[[list[dict]], list[int]]]:
+    """run_all(ranks) -> exit codes, by a rank_server.py that lives as long as the tests."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.stack.rank_server"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+    )
+
+    def run(ranks: list[dict]) -> list[int]:
+        server.stdin.write(json.dumps(ranks) + "\n")
+        server.stdin.flush()
+        return json.loads(server.stdout.readline())
+
+    yield run
+    server.stdin.close()
+    server.wait(timeout=60)
+
+
 @pytest.fixture
-def run_ranks(tmp_path):
+def run_ranks(tmp_path, run_all):
     """run_ranks(world_size, *arguments) -> list of each rank's saved result."""
 
     def run(world_size: int, *arguments: str) -> list:
         port = free_port()
-        return _results([_start(tmp_path, rank, world_size, port, arguments) for rank in range(world_size)])
+        return _results(run_all, [_rank(tmp_path, rank, world_size, port, arguments) for rank in range(world_size)])
 
     return run
 
 
 @pytest.fixture
-def run_each(tmp_path):
+def run_each(tmp_path, run_all):
     """run_each(*argument lists) -> the result of each, as a run of one rank; two run at a time."""
 
     def run(*argument_lists: tuple[str, ...]) -> list:
-        with ThreadPoolExecutor(2) as pool:
-            one_rank = [
-                pool.submit(lambda given: _results([_start(tmp_path, 0, 1, free_port(), given)])[0], arguments)
-                for arguments in argument_lists
-            ]
-        return [result.result() for result in one_rank]
+        return _results(run_all, [_rank(tmp_path, 0, 1, free_port(), arguments) for arguments in argument_lists])
 
     return run
 
 
-def _start(folder: Path, rank: int, world_size: int, port: int, arguments: tuple[str, ...]) -> tuple:
+def _rank(folder: Path, rank: int, world_size: int, port: int, arguments: Sequence[object]) -> dict:
+    """What rank_server.py takes; the first argument is the file of the result."""
     output = folder / f"{port}-{rank}.pt"
-    process = subprocess.Popen(
-        [sys.executable, str(RANK_SCRIPT), str(output), str(rank), str(world_size), str(port), *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    return process, output
+    words = [output, rank, world_size, port, *arguments]
+    return {"arguments": [*map(str, words)], "log": str(output.with_suffix(".log")), "environment": dict(os.environ)}
 
 
-def _results(ranks: list[tuple]) -> list:
+def _results(run_all: Callable[[list[dict]], list[int]], ranks: list[dict]) -> list:
     import torch
 
-    logs = [process.communicate(timeout=300)[0] for process, _ in ranks]
-    for (process, _), log in zip(ranks, logs, strict=True):
-        assert process.returncode == 0, log[-4000:]
-    return [torch.load(output, weights_only=False) for _, output in ranks]
+    for rank, code in zip(ranks, run_all(ranks), strict=True):
+        assert code == 0, Path(rank["log"]).read_text()[-4000:]
+    return [torch.load(rank["arguments"][0], weights_only=False) for rank in ranks]
