@@ -19,7 +19,7 @@ from .definition import Run
 KEYS = ["task", "arm", "seed", "temperature"]
 NAMES = {"task": str, "arm": str, "seed": int}
 LAST_STEPS = 20
-"""Over which the final entropy is averaged."""
+"""Over which the final training reward and entropy are averaged."""
 
 
 def collect(runs: Sequence[Run]) -> pd.DataFrame:
@@ -46,7 +46,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
         trained = load_run(run.folder)
     except RunError as problem:
         raise UserError(f"{run.name}: {problem}") from problem
-    rest = {**entropy_figures(trained), "train_seconds": _train_seconds(run)}
+    rest = {**final_figures(trained), "train_seconds": _train_seconds(run)}
     evaluations: list[dict[str, Any]] = [_figures(evaluation) for evaluation in trained.evaluations]
     return [{**cell, **figures, **rest} for figures in evaluations or [{"temperature": None}]]
 
@@ -63,16 +63,19 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def entropy_figures(trained: Trained) -> dict[str, Any]:
-    """Entropy of the last steps in nats, over H_0, and over the target where a controller has followed one."""
-    entropy = trained.series("aer/entropy")
+def final_figures(trained: Trained) -> dict[str, Any]:
+    """Reward and entropy of the last steps; entropy in nats, over H_0, and over the target if a controller had one."""
+    reward, entropy = trained.series("rollout/reward_mean"), trained.series("aer/entropy")
+    figures: dict[str, Any] = {"steps": int(trained.metrics.index[-1])}
+    if not reward.empty:
+        figures["train_reward"] = _rounded(float(reward.iloc[-LAST_STEPS:].mean()))
     if entropy.empty:
-        return {"steps": int(trained.metrics.index[-1])}
+        return figures
     last = float(entropy.iloc[-LAST_STEPS:].mean())
     target, alpha = trained.series("aer/entropy_target"), trained.series("aer/alpha")
     followed = not target.empty and (alpha.empty or float(alpha.max()) > 0)
     return {
-        "steps": int(trained.metrics.index[-1]),
+        **figures,
         "entropy": _rounded(last),
         "entropy_over_initial": _rounded(last / float(entropy.iloc[0])),
         "entropy_over_target": _rounded(last / float(target.iloc[-1])) if followed else None,

@@ -18,6 +18,7 @@ from .results import KEYS, LAST_STEPS
 HEADINGS = {
     "distinct_correct": "distinct right",
     "sample_entropy": "entropy (nats)",
+    "train_reward": f"training reward, last {LAST_STEPS} steps",
     "entropy_over_initial": f"entropy / H_0, last {LAST_STEPS} steps",
     "target_over_initial": "target / H_0",
     "entropy_over_target": "entropy / target",

@@ -281,11 +281,12 @@ def test_each_seed_has_a_line_before_the_means() -> None:
     assert "| plain | mean of 2 | 0.300 ± 0.141 |" in told
 
 
-def test_the_final_entropy_is_the_mean_of_the_last_twenty_steps(tmp_path: Path) -> None:
-    known = {"aer/entropy_target": 0.4}
-    steps = [{"step": step, "aer/entropy": 0.8 if step <= 10 else 0.2, **known} for step in range(1, 31)]
+def test_final_reward_and_entropy_are_means_of_the_last_twenty_steps(tmp_path: Path) -> None:
+    early, late = ({"aer/entropy": entropy, "rollout/reward_mean": 1 - entropy} for entropy in (0.8, 0.2))
+    steps = [{"step": step, "aer/entropy_target": 0.4, **(early if step <= 10 else late)} for step in range(1, 31)]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, steps)))
-    found = results.entropy_figures(load_run(tmp_path))
+    found = results.final_figures(load_run(tmp_path))
+    assert found["train_reward"] == 0.8
     assert (found["entropy_over_initial"], found["entropy_over_target"]) == (0.25, 0.5)
 
 
