@@ -1,7 +1,8 @@
 """How far an arm's frontier lies above another's: what temperature alone cannot give.
 
 Lowering or raising the sampling temperature moves a model along a curve of pass@k against pass@1. Its frontier is the
-highest pass@k that it has at a given pass@1 or more. Two arms are compared where both have a frontier.
+highest pass@k that it has at a given pass@1 or more. An arm is compared with the reference over the reference's curve,
+as far as the arm's frontier goes: one that lies beyond all of it, in both, is compared too.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def frontier(pass_1: Sequence[float], pass_k: Sequence[float], levels: NDArray[n
 
 
 def distance(arm: pd.DataFrame, reference: pd.DataFrame, k: int) -> float | None:
-    """Mean of the arm's pass@k frontier minus the reference's, over the pass@1 that both curves have.
+    """Mean of the arm's pass@k frontier minus the reference's, over the reference's pass@1 that the arm reaches.
 
     Args:
         arm: rows of one run, a temperature each, with ``temperature``, ``pass@1`` and ``pass@k``.
@@ -48,10 +49,10 @@ def distance(arm: pd.DataFrame, reference: pd.DataFrame, k: int) -> float | None
         k: of pass@k.
 
     Returns:
-        None where no pass@1 is reached by both.
+        None where the arm reaches none of them.
     """
     arm, reference = arm.sort_values("temperature"), reference.sort_values("temperature")
-    low = max(arm["pass@1"].min(), reference["pass@1"].min())
+    low = reference["pass@1"].min()
     high = min(arm["pass@1"].max(), reference["pass@1"].max())
     if not low < high:
         return None

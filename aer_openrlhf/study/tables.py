@@ -111,13 +111,13 @@ def _differences(rows: pd.DataFrame, reference: str, columns: Sequence[str]) -> 
 
 
 def _distances(task: str, rows: pd.DataFrame, reference: str) -> str:
-    """Nothing where no arm has a seed and a range of pass@1 in common with the reference."""
+    """Nothing where no arm has a seed in common with the reference, or reaches its pass@1."""
     found = distances(rows, reference)
     columns = [column for column in found if column not in ("arm", "seed")]
     told = (
         f"## {task}, above the frontier of {reference}\n\n"
         f"pass@k above {reference}'s at the same pass@1 or more, seed by seed: the mean distance of the two frontiers "
-        "over the pass@1 that both reach, with the 95 % t interval of the mean over seeds."
+        f"over those pass@1 of {reference} that the arm reaches, with the 95 % t interval of the mean over seeds."
     )
     return _intervals(told, found.dropna(subset=columns, how="all"), columns)
 

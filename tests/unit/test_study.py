@@ -348,5 +348,11 @@ def test_a_method_that_only_moves_along_the_curve_has_no_distance() -> None:
     assert found["along"] == pytest.approx(0, abs=1e-12) and found["above"] == pytest.approx(0.1)
 
 
-def test_curves_without_a_common_pass_at_1_have_no_distance() -> None:
+def test_an_arm_beyond_all_of_the_reference_is_above_it() -> None:
+    """At pass@1 from 0.3 to 0.6 the reference has 0.7 to 0.4, 0.55 on average; the arm has 0.95 at all of them."""
+    reference, beyond = curve("plain", [0.6, 0.5, 0.3], [0.4, 0.5, 0.7]), curve("beyond", [0.8, 0.7], [0.9, 0.95])
+    assert distance(beyond, reference, 4) == pytest.approx(0.4)
+
+
+def test_an_arm_that_reaches_no_pass_at_1_of_the_reference_has_no_distance() -> None:
     assert distance(curve("a", [0.3, 0.2], [0.5, 0.6]), curve("b", [0.6, 0.4], [0.5, 0.6]), 4) is None
