@@ -117,20 +117,27 @@ def _distances(task: str, rows: pd.DataFrame, reference: str) -> str:
     told = (
         f"## {task}, above the frontier of {reference}\n\n"
         f"pass@k above {reference}'s at the same pass@1 or more, seed by seed: the mean distance of the two frontiers "
-        f"over those pass@1 of {reference} that the arm reaches, with the 95 % t interval of the mean over seeds."
+        f"over those pass@1 of {reference} that the arm reaches, with the 95 % t interval of the mean over seeds. A "
+        "run that reaches none of them is not in the mean."
     )
-    return _intervals(told, found.dropna(subset=columns, how="all"), columns)
+    return _intervals(told, found, columns) if found[columns].notna().any(axis=None) else ""
 
 
-def _intervals(told: str, found: pd.DataFrame, columns: Sequence[str]) -> str:
+def _intervals(told: str, found: pd.DataFrame, columns: list[str]) -> str:
     """What is told and a table of means with intervals, an arm a line; nothing where there is no figure."""
     if found.empty or not columns:
         return ""
     lines = [
-        [arm, str(len(runs)), *(_interval(runs[column].dropna(), column) for column in columns)]
+        [arm, _counted(runs[columns]), *(_interval(runs[column].dropna(), column) for column in columns)]
         for arm, runs in found.groupby("arm", sort=False)
     ]
     return f"{told}\n\n{table(['arm', 'seeds', *(HEADINGS.get(column, column) for column in columns)], lines)}"
+
+
+def _counted(figures: pd.DataFrame) -> str:
+    """How many runs there are, and how many of them have a figure where that is not all."""
+    known = int(figures.notna().any(axis=1).sum())
+    return str(known) if known == len(figures) else f"{known} of {len(figures)}"
 
 
 def _interval(values: pd.Series, column: str) -> str:

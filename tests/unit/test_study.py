@@ -355,4 +355,10 @@ def test_an_arm_beyond_all_of_the_reference_is_above_it() -> None:
 
 
 def test_an_arm_that_reaches_no_pass_at_1_of_the_reference_has_no_distance() -> None:
-    assert distance(curve("a", [0.3, 0.2], [0.5, 0.6]), curve("b", [0.6, 0.4], [0.5, 0.6]), 4) is None
+    reached, lost = curve("a", [0.5, 0.4], [0.5, 0.6]), curve("a", [0.3, 0.2], [0.5, 0.6]).assign(seed=2)
+    reference = curve("b", [0.6, 0.4], [0.5, 0.6])
+    assert distance(lost, reference, 4) is None
+    told = tables.markdown(
+        pd.concat([reference, reference.assign(seed=2), reached, lost]).assign(task="sums"), "", "b"
+    )
+    assert "| a | 1 of 2 | " in told and "A run that reaches none of them is not in the mean." in told
