@@ -33,19 +33,18 @@ def check_version() -> None:
         )
 
 
-def check_hook_points() -> None:
-    """Raise RuntimeError naming every hook point that the installed OpenRLHF lacks. Imports its trainer modules."""
+def _hook_points() -> list[tuple[Callable[..., Any], set[str]]]:
+    """The functions of OpenRLHF that the glue calls, wraps or overrides, each with the parameters it relies on."""
     from openrlhf.models import Actor, PolicyLoss
     from openrlhf.models.utils import compute_entropy, log_probs_from_logits
     from openrlhf.trainer import ppo_trainer, ppo_trainer_async
-    from openrlhf.trainer.ppo_utils.experience import Experience
     from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
     from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
     from openrlhf.trainer.ray import launcher, ppo_actor, vllm_engine
     from openrlhf.utils.agent import SingleTurnAgentExecutor
 
     trainer = ppo_trainer.BasePPOTrainer
-    expected: list[tuple[Callable[..., Any], set[str]]] = [
+    return [
         (ppo_actor.ActorPPOTrainer.training_step, {"experience"}),
         (raw_class(ppo_actor.PolicyModelActor).init_model_from_pretrained, {"strategy", "vllm_engines"}),
         (raw_class(ppo_actor.PolicyModelActor).forward, {"sequences", "action_mask", "attention_mask"}),
@@ -82,9 +81,15 @@ def check_hook_points() -> None:
         (raw_class(vllm_engine.RolloutRayActor).generate_responses, {"prompt", "label", "hf_tokenizer"}),
         (raw_class(vllm_engine.RolloutRayActor).generate, {"prompt_token_ids", "sampling_params", "multi_modal_data"}),
     ]
+
+
+def check_hook_points() -> None:
+    """Raise RuntimeError naming every hook point that the installed OpenRLHF lacks. Imports its trainer modules."""
+    from openrlhf.trainer.ppo_utils.experience import Experience
+
     problems = [
         f"{function.__qualname__} has no parameter {name}"
-        for function, names in expected
+        for function, names in _hook_points()
         for name in sorted(names - set(inspect.signature(function).parameters))
     ]
     missing_fields = {"index", "info", "scores", "action_log_probs", "rollout_log_probs", "action_mask"} - set(

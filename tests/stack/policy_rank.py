@@ -1,6 +1,6 @@
 """One policy rank without Ray: OpenRLHF's real PolicyModelActor, DeepSpeed engine and ppo_train on fixed experiences.
 
-python policy_rank.py OUTPUT RANK WORLD_SIZE PORT MODEL VARIANT [OpenRLHF flags]
+Its words, given by rank_server.py: OUTPUT RANK WORLD_SIZE PORT MODEL VARIANT [OpenRLHF flags]
 
 VARIANT: `stock` trains OpenRLHF's own class, `aer:C` ours with the coefficient C on every response, `aer:mixed` ours
 with a different one each, `method` ours with the plan of the method that the flags choose, `load` only loads the
@@ -11,7 +11,6 @@ import contextlib
 import os
 import resource
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,8 +113,8 @@ def checkpoint_on_a_full_disk(actor) -> dict:
     return {"message": message, "loaded": path, "states": states}
 
 
-def main() -> None:
-    output, rank, world_size, port, model, variant, *argv = sys.argv[1:]
+def main(words: list[str]) -> None:
+    output, rank, world_size, port, model, variant, *argv = words
     from tests.stack.openrlhf_args import base_arguments, parse
 
     args = parse(*base_arguments(model), "--actor.num_gpus_per_node", world_size, *argv)
@@ -179,7 +178,3 @@ def select(experience, rows):
     changed["info"] = {key: value[rows] for key, value in experience.info.items()}
     changed["index"] = [experience.index[row] for row in rows.tolist()]
     return replace(experience, **changed)
-
-
-if __name__ == "__main__":
-    main()

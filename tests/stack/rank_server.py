@@ -1,7 +1,7 @@
 """Forks policy ranks from a process that has imported the stack: the imports are most of such a rank's time.
 
-Reads a line of JSON at a time, a list of ranks with the command line of policy_rank.py and the file for their output,
-runs two of them at once, and answers with the list of their exit codes.
+Reads a line of JSON at a time, a list of ranks with the words of policy_rank.py and the file for their output, runs
+two of them at once, and answers with the list of their exit codes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ def run_rank(arguments: list[str], log: str, environment: dict[str, str]) -> Non
         os.dup2(output.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["policy_rank.py", *arguments]
     from tests.stack import policy_rank
 
-    policy_rank.main()
+    policy_rank.main(arguments)
 
 
 def run_all(ranks: list[dict]) -> list[int | None]:
