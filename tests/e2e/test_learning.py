@@ -14,7 +14,7 @@ from tasks import TASKS, train_problems, write_jsonl
 from tests.e2e.conftest import Training
 
 STEPS, LAST = 150, 20
-SWING = 50  # steps: entropy swings about its target, and a mean of fewer tells where in the swing the run has stopped
+ETA = 0.3  # with 0.1, as in the demo, entropy swings for 100 steps about its target: where it ends is chance
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def demo_run(tmp_path, monkeypatch):
     task, run_dir, data = TASKS["countdown"], tmp_path / "run", tmp_path / "prompts.jsonl"
     model = make_model(task, cache=Path("runs/cache"))
     write_jsonl(train_problems(task, num_prompts(STEPS), seed=0), data)
-    arguments = train_args(task, model, data, run_dir, "aer", seed=0, steps=STEPS)
+    arguments = train_args(task, model, data, run_dir, "aer", seed=0, steps=STEPS, **{"aer.eta": ETA})
     training = Training(run_dir, [sys.executable, "-m", "aer_openrlhf.cli.train_ppo_ray", *arguments]).start()
     yield training
     training.kill_all()
@@ -37,7 +37,7 @@ def test_reward_rises_and_entropy_ends_at_its_target(demo_run):
     reward = "rollout/reward_mean"
     assert fmean(row[reward] for row in last) > fmean(row[reward] for row in first) + 0.05
     target = rows[0]["aer/entropy_target"]
-    assert fmean(row["aer/entropy"] for row in rows[-SWING:]) == pytest.approx(target, rel=0.1)
+    assert fmean(row["aer/entropy"] for row in last) == pytest.approx(target, rel=0.1)
     assert rows[0]["aer/entropy"] > 1.5 * target  # it had somewhere to fall from,
     assert max(row["aer/alpha"] for row in rows) > 0  # and the controller caught it
     assert (
