@@ -103,7 +103,7 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
 
     out = args.runs / study.name
     out.mkdir(parents=True, exist_ok=True)
-    rows = results.merge(results.collect(runs), args.merge)
+    rows = results.merge(results.collect(runs, study.metrics), args.merge)
     results.write_csv(rows, out / "table.csv")
     options = [*(f"--merge={path}" for path in args.merge), *(["--each-seed"] if args.each_seed else [])]
     command = shlex.join([PROGRAM, "table", str(args.study), *options])

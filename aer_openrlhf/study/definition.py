@@ -21,7 +21,7 @@ NAME = re.compile(r"[\w.-]*\w")
 """What a task or an arm may be called: its name is that of a folder."""
 START = "start"
 """The arm of the models that the runs start from, one row a task: they are evaluated, not trained."""
-KEYS = {"train", "evaluate", "start", "settings", "flags", "values", "tasks", "arms", "reference", "seeds"}
+KEYS = {"train", "evaluate", "start", "settings", "flags", "values", "tasks", "arms", "reference", "metrics", "seeds"}
 ADDED = ("flags", "values", "arms")
 """The keys in which a study completes its base; every other replaces the base's."""
 GIVEN = ("task", "arm", "method", "seed", "run_dir", "flags")
@@ -79,6 +79,8 @@ class Study:
     """Training flags of every run, without their dashes; an arm's flags win."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Values of placeholders; a task's own win."""
+    metrics: tuple[str, ...] = ()
+    """Metrics of ``metrics.jsonl`` whose means over the last steps are told in the tables too."""
     settings: Callable[[str, str], Mapping[str, Any]] | None = None
     """``(task, method) -> flags``, below ``flags``: the ``flags`` function of the file that ``settings`` names."""
 
@@ -212,6 +214,7 @@ def _parse(name: str, contents: Mapping[str, Any]) -> Study:
         seeds=tuple(seeds),
         flags=_flags("flags", contents.get("flags")),
         values=values,
+        metrics=_metrics(contents.get("metrics", [])),
         settings=_load_settings(contents["settings"]) if "settings" in contents else None,
     )
 
@@ -229,6 +232,12 @@ def _flags(key: str, value: Any) -> dict[str, Any]:
         if name.startswith("-") or setting is False or isinstance(setting, dict):
             raise ValueError(f"{key}: {name}: {setting}: a flag is without dashes; true is a bare flag, null is none")
     return flags
+
+
+def _metrics(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(not isinstance(name, str) or "/" not in name for name in value):
+        raise ValueError(f"metrics is {value}: give a list of names such as aer/alpha (docs/metrics.md)")
+    return tuple(value)
 
 
 def _mapping(key: str, value: Any) -> dict[str, Any]:

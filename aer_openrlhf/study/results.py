@@ -22,13 +22,17 @@ LAST_STEPS = 20
 """Over which the final training reward and entropy are averaged."""
 
 
-def collect(runs: Sequence[Run]) -> pd.DataFrame:
+def collect(runs: Sequence[Run], metrics: Sequence[str] = ()) -> pd.DataFrame:
     """The rows of the finished runs; a run without an evaluation has one row, without a temperature.
+
+    Args:
+        runs: those of the study.
+        metrics: names in ``metrics.jsonl``, each a column: its mean over the last steps.
 
     Raises:
         UserError: a finished run's files cannot be read.
     """
-    rows = [row for run in runs if folder.state(run) == "finished" for row in _rows(run)]
+    rows = [row for run in runs if folder.state(run) == "finished" for row in _rows(run, metrics)]
     return _typed(pd.DataFrame(rows, columns=None if rows else KEYS))
 
 
@@ -38,7 +42,7 @@ def _typed(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.astype({**dict.fromkeys(figures, float), **NAMES})
 
 
-def _rows(run: Run) -> list[dict[str, Any]]:
+def _rows(run: Run, metrics: Sequence[str]) -> list[dict[str, Any]]:
     cell = {"task": run.task, "arm": run.arm, "seed": run.seed}
     try:
         if not run.train:
@@ -46,7 +50,7 @@ def _rows(run: Run) -> list[dict[str, Any]]:
         trained = load_run(run.folder)
     except RunError as problem:
         raise UserError(f"{run.name}: {problem}") from problem
-    rest = {**final_figures(trained), "train_seconds": _train_seconds(run)}
+    rest = {**final_figures(trained, metrics), "train_seconds": _train_seconds(run)}
     evaluations: list[dict[str, Any]] = [_figures(evaluation) for evaluation in trained.evaluations]
     return [{**cell, **figures, **rest} for figures in evaluations or [{"temperature": None}]]
 
@@ -63,23 +67,34 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def final_figures(trained: Trained) -> dict[str, Any]:
-    """Reward and entropy of the last steps; entropy in nats, over H_0, and over the target if a controller had one."""
-    reward, entropy = trained.series("rollout/reward_mean"), trained.series("aer/entropy")
-    figures: dict[str, Any] = {"steps": int(trained.metrics.index[-1])}
-    if not reward.empty:
-        figures["train_reward"] = _rounded(float(reward.iloc[-LAST_STEPS:].mean()))
-    if entropy.empty:
+def final_figures(trained: Trained, metrics: Sequence[str] = ()) -> dict[str, Any]:
+    """Reward, entropy and ``metrics`` of the last steps; what a run did not log is None.
+
+    Entropy is in nats, over H_0, and over the target if a controller had one.
+    """
+    figures: dict[str, Any] = {
+        "steps": int(trained.metrics.index[-1]),
+        "train_reward": _last(trained, "rollout/reward_mean"),
+        **{name: _last(trained, name) for name in metrics},
+    }
+    entropy, last = trained.series("aer/entropy"), _last(trained, "aer/entropy")
+    if last is None:
         return figures
-    last = float(entropy.iloc[-LAST_STEPS:].mean())
     target, alpha = trained.series("aer/entropy_target"), trained.series("aer/alpha")
     followed = not target.empty and (alpha.empty or float(alpha.max()) > 0)
     return {
         **figures,
-        "entropy": _rounded(last),
+        "entropy": last,
         "entropy_over_initial": _rounded(last / float(entropy.iloc[0])),
         "entropy_over_target": _rounded(last / float(target.iloc[-1])) if followed else None,
     }
+
+
+def _last(trained: Trained, metric: str) -> float | None:
+    """Mean over the last steps of the run; those on which it was not logged do not count."""
+    values = trained.series(metric)
+    values = values[values.index > trained.metrics.index[-1] - LAST_STEPS]
+    return None if values.empty else _rounded(float(values.mean()))
 
 
 def _train_seconds(run: Run) -> float | None:

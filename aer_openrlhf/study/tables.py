@@ -67,7 +67,8 @@ def markdown(rows: pd.DataFrame, command: str, reference: str, each_seed: bool =
     if "entropy_over_target" in rows:
         rows = rows.assign(target_over_initial=rows["entropy_over_initial"] / rows["entropy_over_target"])
     passes = [column for column in rows if str(column).startswith("pass@")]
-    columns = [column for column in [*passes, *HEADINGS] if column in rows and rows[column].notna().any()]
+    metrics = [column for column in rows if "/" in str(column)]
+    columns = [column for column in [*passes, *HEADINGS, *metrics] if column in rows and rows[column].notna().any()]
     headings = ["arm", "seed" if each_seed else "seeds", *(HEADINGS.get(column, column) for column in columns)]
     parts = [f"Made by `{command}`.\n\nMean ± standard deviation over seeds (n - 1)."]
     for (task, temperature), group in rows.groupby(["task", "temperature"], dropna=False):

@@ -20,7 +20,7 @@ from transformers.utils.logging import disable_progress_bar
 from aer_eval.whole_file import whole_file
 from model import make_model
 from sampling import KS, measure
-from tasks import TASKS, Task, held_out_problems
+from tasks import TASKS, Task, held_out_problems, without_end
 
 
 def evaluate_folder(
@@ -62,6 +62,11 @@ def main() -> None:
     )
     parser.add_argument("--label", action="append", help="name of each --model, in order (default: the folder's)")
     parser.add_argument("--task", choices=sorted(TASKS), default="countdown", help="demo task")
+    parser.add_argument(
+        "--without-end",
+        action="store_true",
+        help="judge the answer alone, whatever follows it (countdown and make_n, whose answers have one length)",
+    )
     parser.add_argument("--prompts", type=int, default=300, help="held-out prompts; fewer if the task has fewer")
     parser.add_argument("--samples", type=int, default=64, help="samples per prompt")
     parser.add_argument("--temperature", type=float, nargs="+", default=[1.0], help="sampling temperatures, above 0")
@@ -77,12 +82,13 @@ def main() -> None:
         parser.error(f"{len(folders)} --model but {len(labels)} --label: give one label for each, or none")
     if min(args.temperature) <= 0 or min(args.prompts, args.samples, *args.k) < 1:
         parser.error("--temperature must be above 0, --prompts, --samples and --k at least 1")
+    if args.without_end and args.task == "swap_sort":
+        parser.error("--without-end: swap_sort's answers have no fixed length; use countdown or make_n")
+    task = without_end(TASKS[args.task]) if args.without_end else TASKS[args.task]
     disable_progress_bar()
     records: list[dict[str, Any]] = []
     for folder, label in zip(folders, labels, strict=True):
-        found = evaluate_folder(
-            folder, label, TASKS[args.task], args.prompts, args.samples, args.temperature, args.seed, args.k
-        )
+        found = evaluate_folder(folder, label, task, args.prompts, args.samples, args.temperature, args.seed, args.k)
         for record in found:
             print(record["label"], {key: record[key] for key in ("pass_at_k", "distinct_correct", "entropy")})
         records += found

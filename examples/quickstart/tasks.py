@@ -16,7 +16,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -114,6 +114,15 @@ TASKS: dict[str, Task] = {
         draw_easy_swap_sort,
     ),
 }
+
+
+def without_end(task: Task) -> Task:
+    """The task judged by its answer alone, whatever follows it; for tasks whose answers all have one length."""
+    return replace(
+        task,
+        is_correct=lambda response, label: task.is_correct(response + EOS, label),
+        max_new_tokens=task.max_new_tokens - 1,
+    )
 
 
 @cache

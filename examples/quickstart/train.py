@@ -50,7 +50,7 @@ def main() -> None:
     write_jsonl(held_out_problems(task, EVAL_PROMPTS, 0), args.run_dir / "held_out.jsonl")  # for aer-eval
     run = run_flags(task, start, prompts, args.run_dir, args.seed, args.steps)
     resume = {"ckpt.load_enable": True}
-    words = ["-m", TRAINER, *method_flags, *to_arguments({**run, **resume})]
+    words = ["-m", TRAINER, *to_arguments({**run, **resume}), *method_flags]  # of a flag given twice the last counts
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, *words])
 

@@ -45,7 +45,11 @@ def test_the_sweep_trains_countdown_on_the_two_splits(tmp_path: Path) -> None:
 def aer_settings(run: Run, model: str) -> dict[str, object]:
     places = {"actor.model_name_or_path": model, "data.prompt_dataset": "hub/none", "reward.remote_url": "http://x:9"}
     args = parse(*to_arguments({**run.flags, **places}))
-    return {**vars(args.aer), "clip": args.actor.eps_clip_low_high}
+    return {
+        **vars(args.aer),
+        "clip": args.actor.eps_clip_low_high,
+        "reward": run.flags.get("reward.remote_url"),
+    }
 
 
 def test_the_recipe_study_hands_its_seed_folder_and_flags_to_the_script(

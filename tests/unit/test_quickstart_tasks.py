@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import run
+from loose_countdown import reward_func
 from settings import train_args
 from tasks import (
     MAX_EXCHANGES,
@@ -19,6 +20,7 @@ from tasks import (
     is_held_out,
     train_problems,
     train_problems_from,
+    without_end,
     write_jsonl,
 )
 
@@ -76,6 +78,23 @@ def test_countdown_prompts_have_one_form() -> None:
         digits, target = json.loads(problem.label)
         assert problem.prompt == f"{digits[0]}{digits[1]}{digits[2]} {target:03d}="
         assert all(1 <= digit <= 9 for digit in digits) and 0 <= target <= 999
+
+
+def test_without_its_end_a_task_judges_the_answer_alone() -> None:
+    task = without_end(TASKS["countdown"])
+    label = json.dumps([[1, 2, 3], 7])
+    assert task.max_new_tokens == len("1+2*3")
+    assert task.is_correct("1+2*3", label)
+    assert not task.is_correct("1+3*2<eos>", label)  # more than max_new_tokens
+    assert not task.is_correct("1*2+3", label)
+
+
+def test_the_loose_reward_takes_whatever_follows_a_right_answer() -> None:
+    responses = ["1+2*3<eos>", "1+2*37", "1*2+3<eos>", "12"]
+    label = json.dumps([[1, 2, 3], 7])
+    graded = reward_func(["123 007=" + response for response in responses], ["123 007="] * 4, [label] * 4)
+    assert graded["rewards"].tolist() == [1.0, 1.0, 0.0, 0.0]
+    assert graded["extra_logs"]["answer_tail_chars"].tolist() == [5.0, 1.0, 5.0, -1.0]
 
 
 def test_about_a_fifth_of_the_problems_is_held_out() -> None:

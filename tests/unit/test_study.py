@@ -284,10 +284,18 @@ def test_each_seed_has_a_line_before_the_means() -> None:
 def test_final_reward_and_entropy_are_means_of_the_last_twenty_steps(tmp_path: Path) -> None:
     early, late = ({"aer/entropy": entropy, "rollout/reward_mean": 1 - entropy} for entropy in (0.8, 0.2))
     steps = [{"step": step, "aer/entropy_target": 0.4, **(early if step <= 10 else late)} for step in range(1, 31)]
+    steps[9]["aer/entropy_hard"], steps[19]["aer/entropy_hard"], steps[29]["aer/entropy_hard"] = 9.0, 1.0, 2.0
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, steps)))
-    found = results.final_figures(load_run(tmp_path))
+    found = results.final_figures(load_run(tmp_path), ["aer/entropy_hard", "aer/alpha"])
+    assert (found["aer/entropy_hard"], found["aer/alpha"]) == (1.5, None)
     assert found["train_reward"] == 0.8
     assert (found["entropy_over_initial"], found["entropy_over_target"]) == (0.25, 0.5)
+
+
+def test_a_metric_of_the_study_is_a_column() -> None:
+    given = rows(seed=[1, 2], **{"pass@1": [0.2, 0.4], "aer/alpha": [0.1, 0.3], "aer/coef_hard": [None, None]})
+    told = tables.markdown(given, "", "plain")
+    assert "| arm | seeds | pass@1 | aer/alpha |" in told and "| 0.200 ± 0.141 |" in told
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
