@@ -15,7 +15,7 @@ from aer_eval.cli.outcome import exit_code
 from aer_eval.errors import UserError
 from aer_openrlhf.data.files import positive
 from aer_openrlhf.study import folder
-from aer_openrlhf.study.definition import Run, Study, load
+from aer_openrlhf.study.definition import START, Run, Study, load
 from aer_openrlhf.study.runner import Runner
 
 PROGRAM = "aer-study"
@@ -104,6 +104,7 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
     out = args.runs / study.name
     out.mkdir(parents=True, exist_ok=True)
     rows = results.merge(results.collect(runs, study.metrics), args.merge)
+    rows = results.in_order(rows, list(study.tasks), [START, *study.arms])
     results.write_csv(rows, out / "table.csv")
     options = [*(f"--merge={path}" for path in args.merge), *(["--each-seed"] if args.each_seed else [])]
     command = shlex.join([PROGRAM, "table", str(args.study), *options])

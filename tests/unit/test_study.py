@@ -341,6 +341,25 @@ def curve(arm: str, pass_1: list[float], pass_4: list[float]) -> pd.DataFrame:
     return pd.DataFrame({"arm": arm, "seed": 1, "temperature": temperatures, "pass@1": pass_1, "pass@4": pass_4})
 
 
+def test_rows_come_in_the_order_of_the_study() -> None:
+    given = pd.DataFrame(
+        {
+            "task": ["b", "a", "a", "a", "a"],
+            "arm": ["plain", "old", "other", "plain", "plain"],
+            "seed": [1, 1, 1, 2, 1],
+            "temperature": [1.0, 1.0, 1.0, 0.5, 1.0],
+        }
+    )
+    found = results.in_order(given, ["a", "b"], ["plain", "other"])
+    assert list(zip(found["task"], found["arm"], found["seed"], strict=True)) == [
+        ("a", "plain", 1),
+        ("a", "plain", 2),
+        ("a", "other", 1),
+        ("a", "old", 1),
+        ("b", "plain", 1),
+    ]
+
+
 def test_the_frontier_is_the_highest_pass_at_k_for_at_least_a_pass_at_1() -> None:
     """The curve (0.4, 0.5) - (0.6, 0.7) - (0.2, 0.9): from 0.6 back to 0.2 it rises by 0.2 over 0.4."""
     levels = np.array([0.1, 0.2, 0.4, 0.5, 0.6, 0.7])
