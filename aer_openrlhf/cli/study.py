@@ -8,6 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from aer_eval import watchdog
@@ -33,6 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _perform(args: argparse.Namespace) -> int:
     study = load(args.study)
+    if args.reference is not None:
+        if args.reference not in study.arms:
+            raise UserError(f"--reference {args.reference}: {args.study} has {', '.join(study.arms)}")
+        study = replace(study, reference=args.reference)
     runs = study.runs(args.runs)
     if args.command == "table":
         _write_results(args, study, runs)
@@ -106,7 +111,11 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
     rows = results.merge(results.collect(runs, study.metrics), args.merge)
     rows = results.in_order(rows, list(study.tasks), [START, *study.arms])
     results.write_csv(rows, out / "table.csv")
-    options = [*(f"--merge={path}" for path in args.merge), *(["--each-seed"] if args.each_seed else [])]
+    options = [
+        *(f"--merge={path}" for path in args.merge),
+        *([f"--reference={args.reference}"] if args.reference is not None else []),
+        *(["--each-seed"] if args.each_seed else []),
+    ]
     command = shlex.join([PROGRAM, "table", str(args.study), *options])
     (out / "table.md").write_text(tables.markdown(rows, command, study.reference, args.each_seed))
     finished = [run for run in runs if run.train and folder.state(run) == "finished"]
@@ -138,6 +147,9 @@ def _parser() -> argparse.ArgumentParser:
             default=[],
             metavar="CSV",
             help="table.csv of another machine, to be merged",
+        )
+        command.add_argument(
+            "--reference", metavar="ARM", help="compare the others with this arm (default: the study's reference)"
         )
         command.add_argument("--each-seed", action="store_true", help="in table.md, a line for every seed too")
     run.add_argument("--tasks", nargs="+", help="only these")

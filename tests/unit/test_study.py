@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from aer_eval.errors import UserError
+from aer_openrlhf.cli.study import main
 from aer_openrlhf.report.runs import load_run
 from aer_openrlhf.study import results, tables
 from aer_openrlhf.study.definition import load
@@ -137,6 +138,16 @@ def test_a_dry_run_starts_nothing_and_says_what_is_finished(study: Path) -> None
     told = run(study, "--dry-run").stdout
     assert "finished     sums/plain/seed-1" in told and "new          sums/other/seed-1" in told
     assert "1 finished, 1 new" in told and not folder(study, "other").exists()
+
+
+def test_the_tables_compare_with_the_arm_that_is_asked_for(study: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(study, "--arms", "plain", "other").returncode == 0
+    words = ["table", str(study), "--runs", str(study.parent)]
+    assert main([*words, "--reference", "other"]) == 0
+    told = capsys.readouterr().out
+    assert "--reference=other" in told and "Difference from other of the same seed" in told
+    assert main([*words, "--reference", "third"]) == 2
+    assert "--reference third" in capsys.readouterr().err
 
 
 def test_other_flags_are_refused_before_anything_starts(study: Path) -> None:
