@@ -297,7 +297,7 @@ def _place_lines(part: SubFigure, shown: Shown, window: int) -> None:
 
 
 def pass_at_k(runs: Sequence[Run]) -> Figure | None:
-    """pass@k of every evaluation over k: dashed before training, solid after."""
+    """pass@k of every evaluation over k: dashed before training, solid after; a run's only evaluation is solid too."""
     shown = [(run, color) for run, color in colored(runs) if run.evaluations]
     if not shown:
         return None
@@ -305,9 +305,10 @@ def pass_at_k(runs: Sequence[Run]) -> Figure | None:
     labels: dict[str, Artist] = {}
     for run, color in shown:
         for evaluation in run.evaluations:
-            look = _evaluation_look(evaluation.label, color)
-            ax.plot(list(evaluation.pass_at_k), list(evaluation.pass_at_k.values()), **look)
-            labels[evaluation.label] = role(evaluation.label, **_evaluation_look(evaluation.label, GREY))
+            label = evaluation.label if len(run.evaluations) > 1 else "after"
+            ax.plot(list(evaluation.pass_at_k), list(evaluation.pass_at_k.values()), **_evaluation_look(label, color))
+            if len(run.evaluations) > 1:
+                labels[label] = role(label, **_evaluation_look(label, GREY))
     scale_over_k(ax, {k for run, _ in shown for evaluation in run.evaluations for k in evaluation.pass_at_k})
     ax.set_xlabel("k (samples a prompt)")
     ax.set_ylabel("pass@k")

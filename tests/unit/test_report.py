@@ -351,6 +351,17 @@ def test_the_page_holds_all_it_needs(report: Path) -> None:
     assert "our reconstruction" in page
 
 
+def test_only_several_evaluations_of_a_run_have_lines_of_their_own_in_the_legend(tmp_path: Path) -> None:
+    after = PASS_AT_K[1]
+    several = load_run(write_run(tmp_path / "aer", [full_row(1)], evaluations=PASS_AT_K))
+    single = load_run(write_run(tmp_path / "grpo", [full_row(1)], evaluations=[{**after, "label": "seed-1"}]))
+    for runs, told in (([several], ["before", "after"]), ([single], [])):
+        figure = figures.pass_at_k(runs)
+        assert figure is not None
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == [runs[0].name, *told]
+        assert figure.axes[0].lines[-1].get_linestyle() == "-"
+
+
 def test_the_page_names_what_some_run_did_not_record(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     captions = dict(re.findall(r'<h2 id="(\w+)">.*?<figcaption>(.*?)</figcaption>', page, flags=re.DOTALL))
