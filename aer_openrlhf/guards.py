@@ -37,7 +37,9 @@ class GuardConfig:
     )
     all_wrong: float = setting(0.9, "share of prompts", "warn while so many groups are all wrong; inf: never")
     entropy_hard: float = setting(
-        1.25, "multiple of its initial value", "warn while entropy on hard prompts (g < 1/3) is above it; inf: never"
+        2.0,
+        "multiple of the ratio at the start",
+        "warn while entropy on hard prompts (g < 1/3) over that on easy ones (g > 2/3) is above it; inf: never",
     )
     entropy_concentrated: float = setting(
         0.6,
@@ -121,10 +123,16 @@ def _reward_zero(seen: Observation) -> str | None:
 
 
 def _entropy_hard(seen: Observation) -> str | None:
-    entropy, initial = seen.now["aer/entropy_hard"], seen.start["aer/entropy_hard"]
-    if entropy <= seen.config.entropy_hard * initial:
+    hard, easy = seen.now["aer/entropy_hard"], seen.now["aer/entropy_easy"]
+    hard_start, easy_start = seen.start["aer/entropy_hard"], seen.start["aer/entropy_easy"]
+    collapsed = hard <= seen.config.entropy_low * hard_start  # next to nothing is a multiple of nothing
+    # Not turned into <=: inf times 0, of a guard that is off, is no number.
+    if collapsed or not hard * easy_start > seen.config.entropy_hard * hard_start * easy:
         return None
-    return f"on hard prompts entropy is {entropy:.3g} nats, and was {initial:.3g} at the start"
+    return (
+        f"entropy is {hard:.3g} nats on hard prompts and {easy:.3g} on easy ones, at the start {hard_start:.3g} and "
+        f"{easy_start:.3g}"
+    )
 
 
 def _entropy_concentrated(seen: Observation) -> str | None:
@@ -191,8 +199,8 @@ GUARDS = {
     ),
     "entropy_hard": Guard(
         _entropy_hard,
-        "Where every response is wrong nothing but the bonus acts, and alpha at 0 brings no entropy back: lower "
-        "--aer.tau, --aer.alpha_max or the learning rate, or add easier prompts",
+        "Where every response is wrong nothing but the bonus acts, and alpha at 0 brings no entropy back: give "
+        "--aer.difficulty uniform, lower --aer.tau, --aer.alpha_max or the learning rate, or add easier prompts",
         f"{WEAKER}, lower the learning rate, or add easier prompts",
     ),
     "entropy_concentrated": Guard(

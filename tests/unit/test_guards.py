@@ -14,6 +14,7 @@ HEALTHY = {
     "aer/group_accuracy": 0.4,
     "aer/all_wrong_share": 0.2,
     "aer/entropy_hard": 0.8,
+    "aer/entropy_easy": 0.4,
     "aer/entropy_top10_share": 0.25,
     "aer/entropy_before_answer": 0.5,
     "aer/entropy_after_answer": 0.1,
@@ -39,7 +40,9 @@ def test_a_healthy_run_hears_nothing():
         ("alpha_at_max", {"aer/alpha": 0.0099}, {"aer/alpha": 0.01}, 50),
         ("all_wrong", {"aer/all_wrong_share": 0.89}, {"aer/all_wrong_share": 0.9}, 10),
         ("reward_zero", {"aer/group_accuracy": 0.01}, {"aer/group_accuracy": 0.0, "aer/all_wrong_share": 1.0}, 10),
-        ("entropy_hard", {"aer/entropy_hard": 1.0}, {"aer/entropy_hard": 1.001}, 10),  # 1.25 x 0.8
+        # 0.8 / 0.4 = 2 at the start, twice that: 4
+        ("entropy_hard", {"aer/entropy_hard": 1.6}, {"aer/entropy_hard": 1.601}, 10),
+        ("entropy_hard", {"aer/entropy_easy": 0.2}, {"aer/entropy_easy": 0.199}, 10),
         # 0.25 at the start, 0.75 to go: 0.25 + 0.6 x 0.75 = 0.7
         ("entropy_concentrated", {"aer/entropy_top10_share": 0.699}, {"aer/entropy_top10_share": 0.701}, 10),
         ("entropy_after_answer", {"aer/entropy_after_answer": 1.5}, {"aer/entropy_after_answer": 1.51}, 10),  # 3 x 0.5
@@ -83,6 +86,7 @@ def test_every_guard_can_be_switched_off():
     mad = {
         "aer/entropy": 9.0,
         "aer/entropy_hard": 9.0,
+        "aer/entropy_easy": 0.0,
         "aer/alpha": 0.01,
         "aer/all_wrong_share": 1.0,
         "aer/entropy_top10_share": 1.0,
@@ -105,6 +109,18 @@ def test_without_an_initial_entropy_or_a_target_the_first_step_counts():
 def test_collapsed_entropy_after_the_answer_is_no_flight():
     collapsed = {"aer/entropy": 0.02, "aer/entropy_before_answer": 0.001, "aer/entropy_after_answer": 0.09}
     assert run([{}, *[collapsed] * 20]) == [(11, "entropy_low")]  # 0.09 is 90 times 0.001, but below 0.2 x 0.5
+
+
+def test_collapsed_entropy_on_hard_prompts_is_no_flight():
+    collapsed = {"aer/entropy": 0.02, "aer/entropy_hard": 0.16, "aer/entropy_easy": 0.001}
+    assert run([{}, *[collapsed] * 20]) == [(11, "entropy_low")]  # 0.16 is 160 times 0.001, but 0.2 x 0.8
+    assert run([{}, *[{"aer/entropy_easy": 0.0}] * 20]) == [(11, "entropy_hard")]
+
+
+def test_without_easy_prompts_nothing_is_said_of_hard_ones():
+    row = {name: value for name, value in HEALTHY.items() if name != "aer/entropy_easy"} | {"aer/entropy_hard": 9.0}
+    guards = Guards(GuardConfig(), "aer", 0.01)
+    assert [warning for step in range(1, 30) for warning in guards.check(step, row)] == []
 
 
 def test_without_a_controller_alpha_has_no_bound():
