@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,8 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _perform(args: argparse.Namespace) -> int:
     study = load(args.study)
     if args.reference is not None:
-        if args.reference not in study.arms:
-            raise UserError(f"--reference {args.reference}: {args.study} has {', '.join(study.arms)}")
+        _require_known("--reference", [args.reference], study.arms, args.study)
         study = replace(study, reference=args.reference)
     runs = study.runs(args.runs)
     if args.command == "table":
@@ -92,14 +91,20 @@ def _chosen(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> list
         ("--arms", args.arms, study.arms),
         ("--seeds", args.seeds, study.seeds),
     ):
-        if unknown := [str(name) for name in wanted or () if name not in there]:
-            raise UserError(f"{flag} {' '.join(unknown)}: {args.study} has {', '.join(map(str, there))}")
+        _require_known(flag, wanted or (), there, args.study)
     return [
         run
         for run in runs
         if run.task in (args.tasks or study.tasks)
         and (not run.train or (run.arm in (args.arms or study.arms) and run.seed in (args.seeds or study.seeds)))
     ]
+
+
+def _require_known(flag: str, wanted: Iterable[object], there: Iterable[object], study: Path) -> None:
+    """UserError where the study has not all that a flag asks for."""
+    names = list(there)
+    if unknown := [str(name) for name in wanted if name not in names]:
+        raise UserError(f"{flag} {' '.join(unknown)}: {study} has {', '.join(map(str, names))}")
 
 
 def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> None:

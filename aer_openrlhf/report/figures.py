@@ -304,10 +304,11 @@ def pass_at_k(runs: Sequence[Run]) -> Figure | None:
     figure, (ax,) = panels(1, height=3.4)
     labels: dict[str, Artist] = {}
     for run, color in shown:
+        several = len(run.evaluations) > 1
         for evaluation in run.evaluations:
-            label = evaluation.label if len(run.evaluations) > 1 else "after"
+            label = evaluation.label if several else "after"
             ax.plot(list(evaluation.pass_at_k), list(evaluation.pass_at_k.values()), **_evaluation_look(label, color))
-            if len(run.evaluations) > 1:
+            if several:
                 labels[label] = role(label, **_evaluation_look(label, GREY))
     scale_over_k(ax, {k for run, _ in shown for evaluation in run.evaluations for k in evaluation.pass_at_k})
     ax.set_xlabel("k (samples a prompt)")

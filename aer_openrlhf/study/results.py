@@ -136,12 +136,10 @@ def merge(rows: pd.DataFrame, others: Sequence[Path]) -> pd.DataFrame:
 
 def in_order(rows: pd.DataFrame, tasks: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:
     """The rows by task, arm, seed and temperature: tasks and arms as they are given, what is not among them last."""
-    places = {
-        name: {value: place for place, value in enumerate(values)} for name, values in (("task", tasks), ("arm", arms))
-    }
+    orders = {"task": tasks, "arm": arms}
 
     def place(column: pd.Series) -> pd.Series:
-        known = places.get(str(column.name))
-        return column if known is None else column.map(known).fillna(len(known))
+        order = orders.get(str(column.name))
+        return column if order is None else column.map({name: n for n, name in enumerate(order)}).fillna(len(order))
 
     return rows.sort_values(KEYS, key=place, kind="stable", ignore_index=True)

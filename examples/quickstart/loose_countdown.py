@@ -4,16 +4,17 @@ Not for training a model you want: it shows where entropy goes when it costs not
 (``examples/studies/entropy_flight.yaml``). The reward to use is ``aer_openrlhf/rewards/countdown.py``.
 """
 
-from aer_eval.grading.countdown3 import EXPRESSION, is_correct
-from aer_openrlhf.rewards.scoring import Outcome, make_reward_func
+from aer_eval.grading import countdown3
+from aer_openrlhf.rewards.scoring import FinishedAnswer, make_reward_func
 
 
-def score(response: str, label: str) -> Outcome:
-    """1 where the response begins with a right expression, else 0."""
-    found = EXPRESSION.match(response)
-    if found is None:
-        return Outcome(0.0, answered=False)
-    return Outcome(float(is_correct(found.group(), label)), answered=True, tail_chars=len(response) - found.end())
+class AnswerAtTheStart(FinishedAnswer):
+    """A task whose response begins with the answer, whatever follows it."""
+
+    def is_correct(self, response: str, label: str) -> bool:
+        """Whether the answer at the start of a response is right."""
+        found = self.pattern.match(response)
+        return self.is_right(found.group() if found else "", label)
 
 
-reward_func = make_reward_func(score)
+reward_func = make_reward_func(AnswerAtTheStart(countdown3.EXPRESSION, countdown3.is_correct).score)
