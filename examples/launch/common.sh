@@ -1,7 +1,6 @@
 # shellcheck shell=bash
 # What every launch script shares: early checks, the data, submission to Ray, and the evaluation command at the end.
 # Sourced with MODEL, DATA, SAVE, GPUS and MAX_NEW_TOKENS set.
-PYTHON=${PYTHON:-python3}
 RAY_DASHBOARD=${RAY_DASHBOARD:-http://127.0.0.1:8265}
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 REWARD=${REWARD:-$ROOT/aer_openrlhf/rewards/math.py}
@@ -9,6 +8,12 @@ REWARD=${REWARD:-$ROOT/aer_openrlhf/rewards/math.py}
 die() {
     printf '%s: %s\n' "$(basename "$0")" "$*" >&2
     exit 2
+}
+
+# The job runs where `ray start` was called, in that shell's environment: what it is given has to be found from there.
+PYTHON=$(command -v "${PYTHON:-python3}") || die "PYTHON=${PYTHON:-python3}: there is no such program"
+absolute() { # a path that is here; anything else is a hub id
+    if [[ -e $1 ]]; then realpath -- "$1"; else printf '%s\n' "$1"; fi
 }
 
 require_path() { # NAME VALUE: a local path must be there; a hub id is left to the hub
@@ -37,14 +42,19 @@ launch() { # aer-train with these flags as a Ray job; ray job submit fails where
         printf '  %q -m openrlhf.cli.lora_combiner --model_path %q --lora_path %q --output_path %q\n' \
             "$PYTHON" "$MODEL" "$SAVE" "$result"
     fi
-    printf '  aer-eval run --suite aer_math --model %q --template %q --n 64 --max-tokens %q --out %q\n' \
-        "$result" "${EVAL_TEMPLATE:-chat}" "$MAX_NEW_TOKENS" "$SAVE/eval"
+    printf '  aer-eval run --suite aer_math --model %q --template %q --n 64 --max-tokens %q --data-parallel %q --out %q\n' \
+        "$result" "${EVAL_TEMPLATE:-chat}" "$MAX_NEW_TOKENS" "$GPUS" "$SAVE/eval"
 }
+
+require_path MODEL "${MODEL:?}"
+require_path DATA "${DATA:?}"
+require_gpus "${GPUS:?}"
+MODEL=$(absolute "$MODEL") DATA=$(absolute "$DATA") SAVE=$(realpath --canonicalize-missing -- "${SAVE:?}")
 
 # The same command resumes: it loads the newest checkpoint, and starts anew where there is none.
 # shellcheck disable=SC2034 # used by the scripts that source this
 CKPT_ARGS=(
-    --ckpt.output_dir "${SAVE:?}"
+    --ckpt.output_dir "$SAVE"
     --ckpt.path "$SAVE/checkpoints"
     --ckpt.load_enable
     --ckpt.save_steps "${SAVE_STEPS:-20}"
@@ -54,8 +64,8 @@ CKPT_ARGS=(
 )
 # shellcheck disable=SC2034
 DATA_ARGS=(
-    --actor.model_name_or_path "${MODEL:?}"
-    --data.prompt_dataset "${DATA:?}"
+    --actor.model_name_or_path "$MODEL"
+    --data.prompt_dataset "$DATA"
     --data.input_key prompt
     --data.label_key label
     --data.max_len $((${MAX_NEW_TOKENS:?} + 1024))
@@ -63,7 +73,3 @@ DATA_ARGS=(
     --reward.remote_url "$REWARD"
     --reward.stop_properly_penalty_coef 0
 )
-
-require_path MODEL "$MODEL"
-require_path DATA "$DATA"
-require_gpus "${GPUS:?}"

@@ -6,8 +6,8 @@
 #SBATCH --exclusive
 #SBATCH --mem=0
 #SBATCH --time=24:00:00
-# A launch script over several nodes of a Slurm allocation; the job ends with the training's exit code.
-# Needs nodes of 8 GPUs with the environment on a shared disk; hours: an estimate. Not run on a cluster by us.
+# A launch script over several nodes of a Slurm allocation; the job fails where the training does.
+# Needs nodes of 8 GPUs, the environment, DATA and SAVE on a shared disk; hours: an estimate. Not run on a cluster by us.
 #
 #   MODEL=... DATA=... SAVE=... sbatch examples/launch/slurm.sh
 set -euo pipefail

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md"), ROOT / "eval/README.md"]
 BLOCK = re.compile(r"^```bash\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PLACEHOLDER = re.compile(r"<[^<>]*>")
-OTHERS = {"apt", "docker", "export", "pip", "python3.12", "sbatch", "tensorboard", "."}  # fmt: skip
+OTHERS = {"apt", "docker", "export", "mkdir", "pip", "python3.12", "sbatch", "tensorboard", "."}  # fmt: skip
 
 
 def console_scripts() -> dict[str, str]:

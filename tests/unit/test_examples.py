@@ -4,6 +4,7 @@ import json
 import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -44,12 +45,13 @@ def run(inputs, tmp_path):
     for name in ("python", "ray"):
         program(tmp_path, name, RECORDER.format(folder=tmp_path, name=name))
 
-    def start(script: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def start(script: Path, *arguments: str, cwd: Path | None = None, **environment: str):
         names = {"SAVE": str(tmp_path / "run"), "RUN_DIR": str(tmp_path / "run"), "PYTHON": str(tmp_path / "python")}
         path = f"{tmp_path}:/usr/bin:/bin"
         return subprocess.run(
             [str(script), *arguments],
             env={**inputs, **names, "PATH": path, **environment},
+            cwd=cwd,
             capture_output=True,
             text=True,
             check=False,
@@ -147,6 +149,23 @@ def test_a_script_submits_a_job_and_fails_with_it(run, tmp_path):
     assert argv[-2:] == ["--aer.tau", "0.6"] and "--dry-run" not in argv
     failed = run(GRPO, ray_status="1")
     assert failed.returncode == 1 and "aer-eval" not in failed.stdout
+
+
+def test_a_job_finds_its_files_wherever_ray_was_started(run, inputs, tmp_path):
+    """A job's current folder and PATH are those of `ray start`, not of the launch script."""
+    machine_with(tmp_path, 8)
+    folder = Path(inputs["DATA"]).parent
+    result = run(GRPO, cwd=folder, MODEL="model", DATA="data.jsonl", SAVE="runs/one", PYTHON="python")
+    assert result.returncode == 0, result.stderr
+    argv = recorded(tmp_path, "ray")
+    given = dict(pairwise(argv))
+    assert argv[5] == str(tmp_path / "python")
+    assert given["--actor.model_name_or_path"] == inputs["MODEL"]
+    assert given["--data.prompt_dataset"] == inputs["DATA"]
+    assert given["--ckpt.output_dir"] == str(folder / "runs/one")
+    assert "--data-parallel 8" in result.stdout
+    run(GRPO, MODEL="Qwen/Qwen3-4B-Base")
+    assert "Qwen/Qwen3-4B-Base" in recorded(tmp_path, "ray")  # a hub id stays one
 
 
 def test_resume_goes_on_while_checkpoints_appear(run, tmp_path):

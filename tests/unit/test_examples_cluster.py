@@ -1,7 +1,9 @@
 """What stands beside the launch scripts: the Kubernetes manifest, the compose file, the lock of the CUDA image."""
 
+import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,21 @@ def test_compose_publishes_to_loopback_only() -> None:
     services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
     ports = [port for service in services.values() for port in service.get("ports", [])]
     assert ports == ["127.0.0.1:8265:8265", "127.0.0.1:6006:6006"]
+
+
+@pytest.mark.parametrize("service", ["head", "worker"])
+def test_compose_leaves_the_gpus_to_ray_where_it_is_told_so(service: str) -> None:
+    """The variable as compose.gpu.yaml gives it, empty; Compose reads ${A-B} as a shell does."""
+    services = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+    argument = services[service]["environment"]["RAY_START_ARGS"]
+
+    def read(**environment: str) -> str:
+        echo = ["/bin/bash", "-c", f'printf %s "{argument}"']
+        return subprocess.run(echo, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert read() == "--num-gpus 2"
+    assert read(RAY_START_ARGS="") == ""
+    assert read(RAY_START_ARGS="--num-gpus 4") == "--num-gpus 4"
 
 
 def test_gpu_lock_holds_every_pin_but_flash_attn() -> None:

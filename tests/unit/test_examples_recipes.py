@@ -14,14 +14,16 @@ ROOT = Path(__file__).parents[2]
 
 
 def flags(script: Path, folder: Path) -> str:
-    """One line: the flags, with the repository's place taken out."""
+    """One line: the flags, with the places of the repository and of the current folder taken out."""
     echo = folder / "python"
     echo.write_text('#!/bin/sh\necho "$@"\n')
     echo.chmod(0o755)
     names = {"DRY_RUN": "1", "PYTHON": str(echo), "MODEL": "MODEL", "DATA": "DATA", "SAVE": "SAVE"}
-    output = subprocess.run([str(script)], env={**os.environ, **names}, stdout=subprocess.PIPE, text=True, check=True)
-    root = (script.parents[2]).resolve()
-    return output.stdout.splitlines()[0].replace(str(root), "ROOT")
+    output = subprocess.run(
+        [str(script)], env={**os.environ, **names}, cwd=folder, stdout=subprocess.PIPE, text=True, check=True
+    )
+    line = output.stdout.splitlines()[0]
+    return line.replace(str(script.parents[2].resolve()), "ROOT").replace(str(folder.resolve()), "HERE")
 
 
 @pytest.mark.parametrize("recipe", ["qwen3_4b_base", "qwen3_8b_base"])

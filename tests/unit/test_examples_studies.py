@@ -39,7 +39,7 @@ def test_the_sweep_trains_countdown_on_the_two_splits(tmp_path: Path) -> None:
     runs = [run for run in load(FOLDER / "coefficient_sweep.yaml").runs(tmp_path) if run.train]
     words = {run.task: [run.train[3], run.train[5]] for run in runs}
     assert words == {name: ["countdown", f"runs/countdown-split/{name}.jsonl"] for name in ("easy", "hard")}
-    assert {run.flags["aer.fixed.coef"] for run in runs} == {0, 0.003, 0.01, 0.03, 0.1}
+    assert {run.flags["aer.fixed.coef"] for run in runs} == {0, 0.01, 0.03, 0.1, 0.3}
 
 
 def aer_settings(run: Run, model: str) -> dict[str, object]:
@@ -48,6 +48,7 @@ def aer_settings(run: Run, model: str) -> dict[str, object]:
     return {
         **vars(args.aer),
         "clip": args.actor.eps_clip_low_high,
+        "filter": args.algo.dynamic_filtering_enable,
         "reward": run.flags.get("reward.remote_url"),
     }
 
