@@ -229,6 +229,12 @@ def _refuse_other_problems(baseline: ScoredSuite, other: ScoredSuite) -> None:
             f"{baseline.suite}: its {key} is {a!r} in {baseline.label}, {b!r} in {other.label}: "
             "not the same problems; sample both on one version of the suite"
         )
+    for name in sorted(baseline.problems.keys() & other.problems.keys()):
+        if field := baseline.problems[name].differs_in(other.problems[name]):
+            raise UserError(
+                f"{baseline.suite}: problem {name!r} has another {field} in {baseline.label} than in {other.label}: "
+                "not the same problems; sample both on one version of the suite"
+            )
 
 
 def _setting_warnings(baseline: ScoredSuite, other: ScoredSuite) -> Iterable[str]:

@@ -97,6 +97,13 @@ def test_other_problems_under_one_name_are_refused():
         compare(BEFORE, AFTER, settings={"suite": {**SUITE, "checksum": "bad"}})
 
 
+def test_one_id_for_two_problems_is_refused():
+    before, after = scored(BEFORE, "A"), scored(AFTER, "B")
+    after.problems["q"] = Problem("q", "another", "R", "integer")
+    with pytest.raises(UserError, match=r"^tiny: problem 'q' has another problem in A than in B: not the same"):
+        compare_runs([{"tiny": before}, {"tiny": after}])
+
+
 def test_runs_without_anything_in_common_are_refused():
     with pytest.raises(UserError, match=r"^no suite in common: A has tiny; B has other"):
         compare_runs([{"tiny": scored(BEFORE, "A")}, {"other": scored(AFTER, "B")}])

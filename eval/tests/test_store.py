@@ -133,6 +133,39 @@ def test_other_settings_do_not_share_a_store(tmp_path, change, named):
         SampleStore(tmp_path, contents(**change))
 
 
+@pytest.mark.parametrize(
+    ("ids", "named"),
+    [
+        (["p1", "p0", "p2"], r"\(problem 'p1' has another problem in it\)"),
+        (["p0", "p1", "q2"], r"\(problem 'q2' is not in it\)"),
+        (["p0", "p1"], r"\(problem 'p2' is in it, and not here\)"),
+    ],
+)
+def test_an_id_stands_for_one_problem_in_a_store(tmp_path, ids, named):
+    fill(tmp_path, n=1)
+    others = [{**vars(problem), "id": name} for name, problem in zip(ids, PROBLEMS, strict=False)]
+    with pytest.raises(UserError, match=f"^{tmp_path} holds samples of other problems {named}; .* or another --out$"):
+        SampleStore(tmp_path, contents(problems=others))
+
+
+@pytest.mark.parametrize("field", ["answer", "answer_type"])
+def test_another_reference_or_answer_type_does_not_share_a_store(tmp_path, field):
+    fill(tmp_path, n=1)
+    others = [{**vars(problem), field: {"answer": "7", "answer_type": "math"}[field]} for problem in PROBLEMS]
+    with pytest.raises(UserError, match=rf"\(problem 'p0' has another {field} in it\)"):
+        SampleStore(tmp_path, contents(problems=others))
+
+
+def test_transcriptions_that_differ_in_white_space_and_metadata_share_a_store(tmp_path):
+    fill(tmp_path, n=1)
+    copies = [
+        {**vars(problem), "problem": problem.problem.replace(" ", "\n "), "metadata": {"level": "3"}}
+        for problem in PROBLEMS
+    ]
+    with SampleStore(tmp_path, contents(problems=copies)) as store:
+        assert store.done() == {name: {0} for name in PROMPTS}
+
+
 def test_another_model_does_not_share_a_store_but_another_label_does(tmp_path):
     fill(tmp_path, n=1)
     other = CountingEngine()

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aer_eval.errors import UserError
-from aer_eval.records import AnswerType, Problem
-from aer_eval.suites.gold import checksum, compact, cut_answer, normalise_gold
+from aer_eval.records import AnswerType, Problem, compact
+from aer_eval.suites.gold import checksum, cut_answer, normalise_gold
 from aer_eval.suites.registry import find_definition, resolve_suites
 from aer_eval.suites.rows import (
     ANSWER_FIELDS,
