@@ -26,7 +26,20 @@ from aer_eval.settings import differing
 Run = Mapping[str, ScoredSuite]
 """One run's scored suites by the suite's name."""
 
-FREE = ("created", "format", "label", "model", "model_name", "problems", "sampling.run_seed", "suite", "versions")
+FREE = (
+    "created",
+    "format",
+    "label",
+    "model.fingerprint",
+    "model.id",
+    "model.max_model_len",
+    "model.root",
+    "model_name",
+    "problems",
+    "sampling.run_seed",
+    "suite",
+    "versions",
+)
 """Keys of the manifest in which runs may differ and their samples still tell which model is better."""
 
 

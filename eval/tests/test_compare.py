@@ -82,7 +82,11 @@ def test_holm_is_over_all_pairs_and_suites_at_one_k():
 
 
 def test_other_settings_are_warned_of_and_other_models_are_not():
-    settings = {"sampling": {"temperature": 0.6, "run_seed": 5}, "grader": "g2", "model": {"fingerprint": "f"}}
+    settings = {
+        "sampling": {"temperature": 0.6, "run_seed": 5},
+        "grader": "g2",
+        "model": {"fingerprint": "f", "root": "r"},
+    }
     comparison = compare(BEFORE, AFTER, settings=settings)
     assert comparison.suites[0].warnings == (
         "tiny: grader is None in A, 'g2' in B: a difference may come from it.",
@@ -90,6 +94,13 @@ def test_other_settings_are_warned_of_and_other_models_are_not():
     )
     assert markdown(comparison, 3).startswith("> Warning: tiny: grader is None in A")
     assert compare(BEFORE, AFTER).suites[0].warnings == ()
+
+
+def test_a_model_that_is_run_otherwise_is_warned_of():
+    settings = {"model": {"fingerprint": "f", "engine_args": {"quantization": "fp8"}}}
+    assert compare(BEFORE, AFTER, settings=settings).suites[0].warnings == (
+        "tiny: model.engine_args.quantization is None in A, 'fp8' in B: a difference may come from it.",
+    )
 
 
 def test_other_problems_under_one_name_are_refused():

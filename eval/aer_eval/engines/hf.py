@@ -43,7 +43,7 @@ class HFEngine(Engine):
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        return local_identity(self.settings.model, self._folder, self.settings.dtype)
+        return local_identity(self.settings.model, self._folder, dtype=self.settings.dtype)
 
     def _load(self) -> None:
         try:
