@@ -73,3 +73,19 @@ def test_another_answer_type_is_refused(tmp_path):
 def test_the_limit_may_grow_and_shrink(tmp_path):
     counted = [run(tmp_path, ROWS, n=2, limit=limit).num_problems for limit in (1, None, 1)]
     assert counted == [1, 2, 2]
+
+
+def test_a_collapsed_model_is_evaluated_and_noted(tmp_path, capsys):
+    summary = run(tmp_path, ROWS, n=8, engine=SolvingEngine(lambda prompt, index: "\\boxed{5}"))
+    assert summary.estimates["pass@8"].value == 0.5
+    noted = "all samples of every problem are the same text at temperature 1: the model has collapsed"
+    assert f"aer-eval: {tmp_path / 'out' / 'mine'}: {noted}\n" in capsys.readouterr().err
+
+
+def test_a_server_that_gives_one_answer_whatever_the_seed_is_refused(tmp_path):
+    engine = SolvingEngine(lambda prompt, index: "\\boxed{5}")
+    engine.name = "openai"
+    with pytest.raises(
+        UserError, match=r"mine: all samples of every problem are the same text.*honours seeds, or --en"
+    ):
+        run(tmp_path, ROWS, n=8, engine=engine)
