@@ -215,7 +215,7 @@ def markdown(comparison: Comparison, top: int) -> str:
     parts.append(_difference_table(comparison.suites))
     parts.append(
         "B - A is paired by problem, with a 95 % t interval over problems like these. p: sign-flip permutation test "
-        f"over problems; p (Holm): corrected for the {len(comparison.suites)} comparisons at the same k."
+        "over problems; p (Holm): corrected for all comparisons at the same k."
     )
     if any(difference.flag for compared in comparison.suites for difference in compared.differences):
         parts.append("\\* k > n/2: a mean of few, overlapping draws, to be read with care.")

@@ -75,10 +75,13 @@ def test_curves_cross_at_the_exact_k():
 
 def test_holm_is_over_all_pairs_and_suites_at_one_k():
     runs = [{"tiny": scored(BEFORE, "A")}, {"tiny": scored(AFTER, "B")}, {"tiny": scored(BEFORE, "C")}]
-    first, second = compare_runs(runs).suites
+    comparison = compare_runs(runs)
+    first, second = comparison.suites
     assert (first.baseline, first.other, second.baseline, second.other) == ("A", "B", "A", "C")
     assert first.differences[0].p_holm == pytest.approx(2 * 2 / 8)
     assert second.differences[0].p_holm == 1
+    # Not a number: at a large k, which not every suite reaches, fewer are compared.
+    assert "p (Holm): corrected for all comparisons at the same k." in markdown(comparison, top=0)
 
 
 def test_other_settings_are_warned_of_and_other_models_are_not():

@@ -91,10 +91,13 @@ def load_suites(
         file_options: for the files, see ``user_suite``.
 
     Raises:
-        UserError: as ``load_suite``; an unknown name; one data file for several suites; two suites of one name.
+        UserError: as ``load_suite``; an unknown name; one data file for several suites, or data and only files; two
+            suites of one name.
     """
     files = [name for name in names if name.endswith(FILE_TYPES)]
     named = resolve_suites([name for name in names if name not in files])
+    if data is not None and files and not named:
+        raise UserError(f"--data {data} does nothing where every --suite is a file; leave it out")
     if data is not None and len(named) > 1 and not data.is_dir():
         raise UserError(f"--data {data}: one file cannot hold {len(named)} suites; give a folder with a file for each")
     suites = [load_suite(name, data, allow_mismatch) for name in named]
