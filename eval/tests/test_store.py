@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from threading import Event
 
 import pandas as pd
 import pytest
 
+import aer_eval.sampling.sampler as sampler
 from aer_eval.engines.base import Engine, ModelIdentity
 from aer_eval.errors import UserError
 from aer_eval.records import SAMPLE_COLUMNS, Problem, Prompt
@@ -86,6 +88,46 @@ def test_a_run_leaves_every_sample_once_with_its_seed(tmp_path):
     assert rows == expected
     assert frame["mean_logprob"].isna().all()  # the engine does not know it: absent, not 0
     assert sorted((sample.problem_id, sample.sample_index) for sample in seen) == [row[:2] for row in expected]
+
+
+def test_samples_are_written_while_the_engine_is_still_busy_with_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampler, "FLUSH_SECONDS", 0.05)
+
+    class BusyEngine(CountingEngine):
+        def sample(self, units, params):
+            for number, batch in enumerate(super().sample(units, params)):
+                if number == 2:
+                    deadline = time.monotonic() + 30
+                    while read_samples(tmp_path).empty and time.monotonic() < deadline:
+                        time.sleep(0.01)
+                    there.extend(read_samples(tmp_path)["problem_id"])
+                yield batch
+
+    there: list[str] = []
+    fill(tmp_path, n=2, engine=BusyEngine())
+    assert set(there) == {"p0", "p1"}
+    assert len(read_samples(tmp_path)) == 6
+
+
+def test_a_disk_that_is_full_ends_the_run_at_the_next_samples(tmp_path, monkeypatch):
+    tried = Event()
+
+    def append(*_):
+        tried.set()
+        raise UserError("make room")
+
+    class WaitingEngine(CountingEngine):
+        def sample(self, units, params):
+            for batch in super().sample(units, params):
+                yield batch
+                assert tried.wait(30)
+
+    monkeypatch.setattr(sampler, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(SampleStore, "append", append)
+    engine = WaitingEngine()
+    with pytest.raises(UserError, match="make room"):
+        fill(tmp_path, n=2, engine=engine)
+    assert len(engine.asked) == 4
 
 
 def test_parts_can_be_read_by_pandas_alone(tmp_path):
