@@ -11,6 +11,7 @@ from aer_eval.evaluate import Task, evaluate
 from aer_eval.metrics.types import SuiteSummary
 from aer_eval.sampling.store import read_samples
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
+from aer_eval.scoring import score_store
 from aer_eval.suites.load import user_suite
 from aer_eval.suites.templates import TEMPLATES
 
@@ -62,6 +63,18 @@ def test_ids_that_a_file_got_later_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"\(problem '1' is not in it\)"):
         run(tmp_path, ROWS, n=2)
     assert run(tmp_path, without, n=2).verdicts["correct"] == 4  # nothing came of the refused run
+
+
+def test_samples_of_an_unknown_problem_are_named(tmp_path):
+    run(tmp_path, ROWS, n=2)
+    store = tmp_path / "out" / "mine"
+    manifest = json.loads((store / "store.json").read_text())
+    manifest["problems"] = manifest["problems"][:1]
+    (store / "store.json").write_text(json.dumps(manifest))
+    with pytest.raises(
+        UserError, match=r"mine: samples of '2', which is no problem of its store.json; give another --out and"
+    ):
+        score_store(store)
 
 
 def test_another_answer_type_is_refused(tmp_path):
