@@ -26,7 +26,20 @@ from aer_eval.settings import differing
 Run = Mapping[str, ScoredSuite]
 """One run's scored suites by the suite's name."""
 
-FREE = ("created", "format", "label", "model", "model_name", "problems", "sampling.run_seed", "suite", "versions")
+FREE = (
+    "created",
+    "format",
+    "label",
+    "model.fingerprint",
+    "model.id",
+    "model.max_model_len",
+    "model.root",
+    "model_name",
+    "problems",
+    "sampling.run_seed",
+    "suite",
+    "versions",
+)
 """Keys of the manifest in which runs may differ and their samples still tell which model is better."""
 
 
@@ -202,7 +215,7 @@ def markdown(comparison: Comparison, top: int) -> str:
     parts.append(_difference_table(comparison.suites))
     parts.append(
         "B - A is paired by problem, with a 95 % t interval over problems like these. p: sign-flip permutation test "
-        f"over problems; p (Holm): corrected for the {len(comparison.suites)} comparisons at the same k."
+        "over problems; p (Holm): corrected for all comparisons at the same k."
     )
     if any(difference.flag for compared in comparison.suites for difference in compared.differences):
         parts.append("\\* k > n/2: a mean of few, overlapping draws, to be read with care.")
@@ -229,6 +242,12 @@ def _refuse_other_problems(baseline: ScoredSuite, other: ScoredSuite) -> None:
             f"{baseline.suite}: its {key} is {a!r} in {baseline.label}, {b!r} in {other.label}: "
             "not the same problems; sample both on one version of the suite"
         )
+    for name in sorted(baseline.problems.keys() & other.problems.keys()):
+        if field := baseline.problems[name].differs_in(other.problems[name]):
+            raise UserError(
+                f"{baseline.suite}: problem {name!r} has another {field} in {baseline.label} than in {other.label}: "
+                "not the same problems; sample both on one version of the suite"
+            )
 
 
 def _setting_warnings(baseline: ScoredSuite, other: ScoredSuite) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,7 @@ def evaluate_each(
 
 def _grade(store: Path, params: SamplingParams, label: str) -> SuiteSummary:
     samples = read_samples(store)
-    _refuse_copies(store, samples, params)
+    _check_copies(store, samples, params)
     return summarise(score_samples(store, samples, label))
 
 
@@ -125,11 +126,15 @@ def _sample(engine: Engine, task: Task, params: SamplingParams, path: Path, labe
             sample_units(store, units, engine, params, progress.add)
 
 
-def _refuse_copies(store: Path, samples: pd.DataFrame, params: SamplingParams) -> None:
-    """Samples at a temperature that are all alike come from a server that ignores or pins the seed."""
+def _check_copies(store: Path, samples: pd.DataFrame, params: SamplingParams) -> None:
+    """All-alike samples at a temperature: of a server, it may ignore or pin the seed; else the model has collapsed."""
     share = identical_share({str(name): list(group) for name, group in samples.groupby("problem_id")["text"]})
-    if params.temperature > 0 and share == 1 and len(samples) >= ENOUGH_COPIES:
+    if params.temperature == 0 or share != 1 or len(samples) < ENOUGH_COPIES:
+        return
+    found = f"{store}: all samples of every problem are the same text at temperature {params.temperature:g}"
+    if "openai" in set(samples["engine"]):
         raise UserError(
-            f"{store}: all samples of every problem are the same text at temperature {params.temperature:g}: the "
-            "server gives one answer whatever the seed, so pass@k would mean nothing; use a server that honours seeds"
+            f"{found}: a server that gives one answer whatever the seed makes pass@k mean nothing; "
+            "use a server that honours seeds, or --engine vllm, ray or hf, which do"
         )
+    print(f"aer-eval: {found}: the model has collapsed", file=sys.stderr)

@@ -29,6 +29,21 @@ class Problem:
     metadata: Mapping[str, str] = field(default_factory=dict)
     """What the suite keeps beside it, such as ``level`` and ``subject``."""
 
+    def differs_in(self, other: Problem) -> str | None:
+        """The first field in which this is another question than ``other``; None where samples of both are alike.
+
+        White space aside: transcriptions of one suite differ in it.
+        """
+        for name in ("problem", "answer", "answer_type"):
+            if compact(getattr(self, name)) != compact(getattr(other, name)):
+                return name
+        return None
+
+
+def compact(text: str) -> str:
+    """Text without its white space: what two transcriptions of the same LaTeX are compared by."""
+    return "".join(text.split())
+
 
 @dataclass(frozen=True)
 class Prompt:

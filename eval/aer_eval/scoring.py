@@ -10,7 +10,7 @@ import pandas as pd
 from aer_eval.errors import UserError
 from aer_eval.grading.grader import GRADER_ID, grade_samples
 from aer_eval.records import Problem, ScoredSuite, Verdict
-from aer_eval.sampling.store import SAMPLE_KEY, join_grades, read_problems, read_samples, write_grades
+from aer_eval.sampling.store import MANIFEST, SAMPLE_KEY, join_grades, read_problems, read_samples, write_grades
 from aer_eval.sampling.units import Completion
 
 
@@ -28,11 +28,16 @@ def score_samples(store: Path, samples: pd.DataFrame, label: str | None = None) 
         label: the name to show; the model's name without one.
 
     Raises:
-        UserError: there are no samples.
+        UserError: there are no samples, or some of a problem that the store does not know.
     """
     if samples.empty:
         raise UserError(f"{store}: no samples in it; run `aer-eval run` first")
     problems = read_problems(store)
+    if unknown := sorted(set(samples["problem_id"]) - problems.keys()):
+        raise UserError(
+            f"{store}: samples of {unknown[0]!r}, which is no problem of its {MANIFEST}; "
+            "give another --out and sample again"
+        )
     grades = grade_samples(
         (problems[row.problem_id], row.text, None if pd.isna(row.finish_reason) else row.finish_reason)
         for row in samples.itertuples()

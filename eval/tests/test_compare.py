@@ -75,14 +75,21 @@ def test_curves_cross_at_the_exact_k():
 
 def test_holm_is_over_all_pairs_and_suites_at_one_k():
     runs = [{"tiny": scored(BEFORE, "A")}, {"tiny": scored(AFTER, "B")}, {"tiny": scored(BEFORE, "C")}]
-    first, second = compare_runs(runs).suites
+    comparison = compare_runs(runs)
+    first, second = comparison.suites
     assert (first.baseline, first.other, second.baseline, second.other) == ("A", "B", "A", "C")
     assert first.differences[0].p_holm == pytest.approx(2 * 2 / 8)
     assert second.differences[0].p_holm == 1
+    # Not a number: at a large k, which not every suite reaches, fewer are compared.
+    assert "p (Holm): corrected for all comparisons at the same k." in markdown(comparison, top=0)
 
 
 def test_other_settings_are_warned_of_and_other_models_are_not():
-    settings = {"sampling": {"temperature": 0.6, "run_seed": 5}, "grader": "g2", "model": {"fingerprint": "f"}}
+    settings = {
+        "sampling": {"temperature": 0.6, "run_seed": 5},
+        "grader": "g2",
+        "model": {"fingerprint": "f", "root": "r"},
+    }
     comparison = compare(BEFORE, AFTER, settings=settings)
     assert comparison.suites[0].warnings == (
         "tiny: grader is None in A, 'g2' in B: a difference may come from it.",
@@ -92,9 +99,23 @@ def test_other_settings_are_warned_of_and_other_models_are_not():
     assert compare(BEFORE, AFTER).suites[0].warnings == ()
 
 
+def test_a_model_that_is_run_otherwise_is_warned_of():
+    settings = {"model": {"fingerprint": "f", "engine_args": {"quantization": "fp8"}}}
+    assert compare(BEFORE, AFTER, settings=settings).suites[0].warnings == (
+        "tiny: model.engine_args.quantization is None in A, 'fp8' in B: a difference may come from it.",
+    )
+
+
 def test_other_problems_under_one_name_are_refused():
     with pytest.raises(UserError, match=r"^tiny: its checksum is 'c0ffee' in A, 'bad' in B: not the same problems"):
         compare(BEFORE, AFTER, settings={"suite": {**SUITE, "checksum": "bad"}})
+
+
+def test_one_id_for_two_problems_is_refused():
+    before, after = scored(BEFORE, "A"), scored(AFTER, "B")
+    after.problems["q"] = Problem("q", "another", "R", "integer")
+    with pytest.raises(UserError, match=r"^tiny: problem 'q' has another problem in A than in B: not the same"):
+        compare_runs([{"tiny": before}, {"tiny": after}])
 
 
 def test_runs_without_anything_in_common_are_refused():

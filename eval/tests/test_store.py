@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from threading import Event
 
 import pandas as pd
 import pytest
 
+import aer_eval.sampling.sampler as sampler
 from aer_eval.engines.base import Engine, ModelIdentity
 from aer_eval.errors import UserError
 from aer_eval.records import SAMPLE_COLUMNS, Problem, Prompt
@@ -88,6 +90,46 @@ def test_a_run_leaves_every_sample_once_with_its_seed(tmp_path):
     assert sorted((sample.problem_id, sample.sample_index) for sample in seen) == [row[:2] for row in expected]
 
 
+def test_samples_are_written_while_the_engine_is_still_busy_with_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(sampler, "FLUSH_SECONDS", 0.05)
+
+    class BusyEngine(CountingEngine):
+        def sample(self, units, params):
+            for number, batch in enumerate(super().sample(units, params)):
+                if number == 2:
+                    deadline = time.monotonic() + 30
+                    while read_samples(tmp_path).empty and time.monotonic() < deadline:
+                        time.sleep(0.01)
+                    there.extend(read_samples(tmp_path)["problem_id"])
+                yield batch
+
+    there: list[str] = []
+    fill(tmp_path, n=2, engine=BusyEngine())
+    assert set(there) == {"p0", "p1"}
+    assert len(read_samples(tmp_path)) == 6
+
+
+def test_a_disk_that_is_full_ends_the_run_at_the_next_samples(tmp_path, monkeypatch):
+    tried = Event()
+
+    def append(*_):
+        tried.set()
+        raise UserError("make room")
+
+    class WaitingEngine(CountingEngine):
+        def sample(self, units, params):
+            for batch in super().sample(units, params):
+                yield batch
+                assert tried.wait(30)
+
+    monkeypatch.setattr(sampler, "FLUSH_SECONDS", 0.0)
+    monkeypatch.setattr(SampleStore, "append", append)
+    engine = WaitingEngine()
+    with pytest.raises(UserError, match="make room"):
+        fill(tmp_path, n=2, engine=engine)
+    assert len(engine.asked) == 4
+
+
 def test_parts_can_be_read_by_pandas_alone(tmp_path):
     fill(tmp_path, n=2)
     assert len(pd.read_parquet(tmp_path / "samples")) == 6
@@ -131,6 +173,39 @@ def test_other_settings_do_not_share_a_store(tmp_path, change, named):
     fill(tmp_path, n=1)
     with pytest.raises(UserError, match=named):
         SampleStore(tmp_path, contents(**change))
+
+
+@pytest.mark.parametrize(
+    ("ids", "named"),
+    [
+        (["p1", "p0", "p2"], r"\(problem 'p1' has another problem in it\)"),
+        (["p0", "p1", "q2"], r"\(problem 'q2' is not in it\)"),
+        (["p0", "p1"], r"\(problem 'p2' is in it, and not here\)"),
+    ],
+)
+def test_an_id_stands_for_one_problem_in_a_store(tmp_path, ids, named):
+    fill(tmp_path, n=1)
+    others = [{**vars(problem), "id": name} for name, problem in zip(ids, PROBLEMS, strict=False)]
+    with pytest.raises(UserError, match=f"^{tmp_path} holds samples of other problems {named}; .* or another --out$"):
+        SampleStore(tmp_path, contents(problems=others))
+
+
+@pytest.mark.parametrize("field", ["answer", "answer_type"])
+def test_another_reference_or_answer_type_does_not_share_a_store(tmp_path, field):
+    fill(tmp_path, n=1)
+    others = [{**vars(problem), field: {"answer": "7", "answer_type": "math"}[field]} for problem in PROBLEMS]
+    with pytest.raises(UserError, match=rf"\(problem 'p0' has another {field} in it\)"):
+        SampleStore(tmp_path, contents(problems=others))
+
+
+def test_transcriptions_that_differ_in_white_space_and_metadata_share_a_store(tmp_path):
+    fill(tmp_path, n=1)
+    copies = [
+        {**vars(problem), "problem": problem.problem.replace(" ", "\n "), "metadata": {"level": "3"}}
+        for problem in PROBLEMS
+    ]
+    with SampleStore(tmp_path, contents(problems=copies)) as store:
+        assert store.done() == {name: {0} for name in PROMPTS}
 
 
 def test_another_model_does_not_share_a_store_but_another_label_does(tmp_path):

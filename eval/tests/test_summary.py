@@ -6,7 +6,7 @@ import pytest
 from scored_suites import scored
 
 from aer_eval.errors import UserError
-from aer_eval.metrics.summary import markdown_table, summarise, to_json
+from aer_eval.metrics.summary import markdown_table, metric_names, summarise, to_json
 
 OUTCOMES = {"p": "RRaa", "q": "Rab-", "r": "----"}
 """Correct: 2, 1 and 0 of 4."""
@@ -15,6 +15,7 @@ OUTCOMES = {"p": "RRaa", "q": "Rab-", "r": "----"}
 def test_estimates_by_hand():
     summary = summarise(scored(OUTCOMES))
     value = {name: estimate.value for name, estimate in summary.estimates.items()}
+    assert sorted(value) == sorted(metric_names(4))
     assert value["pass@1"] == value["mean@n"] == pytest.approx((2 / 4 + 1 / 4 + 0) / 3)
     # pass@2: 1 - C(2,2)/C(4,2) = 5/6, 1 - C(3,2)/C(4,2) = 1/2, 0. At n: solved at all.
     assert value["pass@2"] == pytest.approx((5 / 6 + 1 / 2 + 0) / 3)

@@ -64,6 +64,8 @@ def test_a_split_unit_keeps_its_samples_and_seeds():
     ("field", "value", "flag"),
     [
         ("temperature", -0.1, "--temperature"),
+        ("temperature", float("inf"), "--temperature must be a number of at least 0"),
+        ("temperature", float("nan"), "--temperature"),
         ("top_p", 0.0, "--top-p"),
         ("top_p", 1.1, "--top-p"),
         ("top_k", -1, "--top-k"),

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from aer_eval.cli import output
 from aer_eval.errors import UserError
 
 
@@ -41,19 +42,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the comparison."""
     if args.top < 0:
         raise UserError("--top must be at least 0")
-    if args.json is not None and not args.json.parent.is_dir():
-        raise UserError(f"--json {args.json}: no folder {args.json.parent}; make it or give another file")
+    output.check_folder("--json", args.json)
     from aer_eval.compare import compare_runs, load_runs, markdown, to_json
 
     comparison = compare_runs(load_runs([args.baseline, *args.others]), args.k)
     if args.json is not None:
-        _write(args.json, json.dumps(to_json(comparison), indent=2, allow_nan=False))
+        output.write_text("--json", args.json, json.dumps(to_json(comparison), indent=2, allow_nan=False))
     print(markdown(comparison, args.top))
     return 0
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as problem:
-        raise UserError(f"--json {path}: cannot be written ({problem}); give another file") from problem

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from aer_eval.cli import output
 from aer_eval.cli.table import text_table
 from aer_eval.contamination import Overlap, TrainingText, find_overlaps, words
 from aer_eval.errors import UserError
@@ -54,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"--ngram {args.ngram}: must be at least 1")
     if not 0 < args.min_share <= 1:
         raise UserError(f"--min-share {args.min_share:g}: must be above 0 and at most 1")
-    if args.out is not None and not args.out.parent.is_dir():
-        raise UserError(f"--out {args.out}: no folder {args.out.parent}; make it or give another file")
+    output.check_folder("--out", args.out)
     suites = load_suites(args.suite, args.data, args.allow_mismatch)
     problems = {suite.name: suite.problems for suite in suites}
     overlaps = find_overlaps(problems, _training_texts(args.train, args.train_field), args.ngram)

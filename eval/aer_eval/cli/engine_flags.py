@@ -10,13 +10,15 @@ from typing import Any, get_args
 from aer_eval.engines.base import Engine, EngineName
 from aer_eval.errors import UserError
 
-OWN_FLAGS = {  # engine -> its flags that the others do not have
-    "vllm": ("data_parallel",),
-    "ray": ("ray_address", "ray_workers", "ray_cpus", "ray_gpus"),
-    "openai": ("base_url", "samples_per_request", "give_up"),
-    "hf": ("device",),
+FLAGS_OF = {  # engines -> the flags that the others do not have
+    ("vllm",): ("data_parallel",),
+    ("ray",): ("ray_address", "ray_workers", "ray_cpus", "ray_gpus"),
+    ("openai",): ("base_url", "samples_per_request", "give_up"),
+    ("hf",): ("device",),
+    ("vllm", "ray"): ("tensor_parallel", "max_model_len", "gpu_memory_utilization", "engine_arg", "no_logprobs"),
+    ("vllm", "ray", "hf"): ("dtype",),
+    ("vllm", "ray", "openai"): ("concurrency",),
 }
-VLLM_FLAGS = ("tensor_parallel", "max_model_len", "gpu_memory_utilization", "engine_arg", "no_logprobs")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +26,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("engine")
     group.add_argument("--engine", choices=get_args(EngineName), default="vllm", help="default %(default)s")
     group.add_argument("--model", help="folder or hub id; with openai the served name (default: the only one)")
-    group.add_argument("--dtype", default="auto", help="of weights, in vllm, ray, hf (default %(default)s)")
-    group.add_argument("--concurrency", type=int, help="requests in flight at most (default: 256, openai 64)")
+    group.add_argument("--dtype", help="of weights, in vllm, ray, hf (default auto)")
+    group.add_argument(
+        "--concurrency", type=int, help="requests in flight at most, not in hf (default: 256, openai 64)"
+    )
     vllm = parser.add_argument_group("engine vllm, ray")
     vllm.add_argument("--tensor-parallel", type=int, help="GPUs of one copy of the model (default 1)")
     vllm.add_argument("--data-parallel", type=int, help="copies of the model, vllm only (default 1)")
@@ -73,7 +77,7 @@ def choose(args: argparse.Namespace, model: str | None) -> Engine:
     if args.engine == "hf":
         from aer_eval.engines.hf import HFEngine, HFSettings
 
-        return HFEngine(HFSettings(model=model, dtype=args.dtype, device=args.device))
+        return HFEngine(HFSettings(model=model, **_given(dtype=args.dtype, device=args.device)))
     return _vllm_or_ray(args, model)
 
 
@@ -82,12 +86,16 @@ def _vllm_or_ray(args: argparse.Namespace, model: str) -> Engine:
 
     settings = VLLMSettings(
         model=model,
-        dtype=args.dtype,
         max_model_len=args.max_model_len,
         gpu_memory_utilization=args.gpu_memory_utilization,
         logprobs=not args.no_logprobs,
         engine_args=dict(_engine_arg(text) for text in args.engine_arg or ()),
-        **_given(tensor_parallel=args.tensor_parallel, data_parallel=args.data_parallel, concurrency=args.concurrency),
+        **_given(
+            dtype=args.dtype,
+            tensor_parallel=args.tensor_parallel,
+            data_parallel=args.data_parallel,
+            concurrency=args.concurrency,
+        ),
     )
     if args.engine == "vllm":
         return VLLMEngine(settings)
@@ -104,8 +112,8 @@ def _vllm_or_ray(args: argparse.Namespace, model: str) -> Engine:
 
 
 def _refuse_foreign_flags(args: argparse.Namespace) -> None:
-    own = {*OWN_FLAGS[args.engine], *(VLLM_FLAGS if args.engine in ("vllm", "ray") else ())}
-    for name in {flag for flags in (*OWN_FLAGS.values(), VLLM_FLAGS) for flag in flags} - own:
+    foreign = [name for engines, names in FLAGS_OF.items() if args.engine not in engines for name in names]
+    for name in foreign:
         if getattr(args, name) not in (None, False):
             raise UserError(f"--{name.replace('_', '-')} does nothing with --engine {args.engine}; leave it out")
     for name in ("concurrency", "tensor_parallel", "data_parallel", "ray_workers", "samples_per_request"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aer_eval.cli import output
 from aer_eval.grading.grader import GRADER_ID
 
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from aer_eval.grading.audit import write_disagreements
     from aer_eval.grading.files import grade_file
 
+    output.check_folder("--audit", args.audit)
     verdicts, disagreements = grade_file(args.source, args.target, with_audit=args.audit is not None)
     print(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())) or "no lines")
     if args.audit is not None:

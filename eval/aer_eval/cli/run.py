@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from aer_eval.cli import engine_flags, sampling_flags, suite_flags
+from aer_eval.cli import engine_flags, output, sampling_flags, suite_flags
 from aer_eval.sampling.units import SamplingParams
 
 
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
     from aer_eval.evaluate import evaluate_each, pass_at_k_record
     from aer_eval.grading.grader import GRADER_ID
     from aer_eval.metrics.summary import markdown_table
-    from aer_eval.whole_file import whole_file
 
+    output.check_folder("--json", args.json)
     params = _params(args)
     tasks = suite_flags.load_tasks(args)
     results = evaluate_each(engine_flags.choose(args, args.model), tasks, params, args.label)
@@ -53,8 +53,7 @@ def run(args: argparse.Namespace) -> int:
             for out, summaries in results.items()
             for summary in summaries
         ]
-        with whole_file(args.json) as file:
-            file.write(json.dumps(records, indent=2) + "\n")
+        output.write_text("--json", args.json, json.dumps(records, indent=2) + "\n")
     folders = " ".join(map(str, results))
     print(f"graded by {GRADER_ID}; `aer-eval report {folders} --out {args.out / 'report'}` draws the report")
     return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from aer_eval.cli import output
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
@@ -29,6 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from aer_eval.sampling.store import find_stores
     from aer_eval.scoring import score_store
 
+    output.check_folder("--audit", args.audit)
     suites = [score_store(store) for folder in args.runs for store in find_stores(folder)]
     print(markdown_table([summarise(scored, args.k) for scored in suites]))
     print(f"graded by {GRADER_ID}")

@@ -30,6 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Evaluate checkpoint after checkpoint; what an earlier sweep has finished is not sampled again."""
     from aer_eval.evaluate import evaluate
+    from aer_eval.metrics.summary import metric_names
     from aer_eval.report.sweep_figure import write_figure
     from aer_eval.sweep import find_checkpoints, markdown, select, write_table
 
@@ -40,6 +41,8 @@ def run(args: argparse.Namespace) -> int:
     names = [task.suite.name for task in tasks]
     if args.select_on and args.select_on not in names:
         raise UserError(f"--select-on {args.select_on}: not among the suites ({', '.join(names)})")
+    if args.select_on and args.select_metric not in (there := metric_names(args.n)):
+        raise UserError(f"--select-metric {args.select_metric}: with --n {args.n} there are {', '.join(there)}")
     results = {}
     for checkpoint in find_checkpoints(args.checkpoints):
         engine = engine_flags.choose(args, str(checkpoint.path))

@@ -166,10 +166,18 @@ def local_model(model: str) -> Path:
         ) from problem
 
 
-def local_identity(model: str, folder: Path, dtype: str) -> ModelIdentity:
+def local_identity(model: str, folder: Path, **details: Any) -> ModelIdentity:
     """Identity of a model on the disk: a hash over weights, configuration, tokenizer and chat template.
 
     Every byte counts, since two checkpoints of one run differ in nothing else; the files are about to be read anyway.
+
+    Args:
+        model: what the user called it.
+        folder: where its files are.
+        details: how it is run, as far as that decides the samples; what is empty is left out.
+
+    Raises:
+        UserError: no weights in the folder.
     """
     names = {path for pattern in (*IDENTITY_FILES, *WEIGHT_FILES) for path in folder.glob(pattern) if path.is_file()}
     if not any(path.match(pattern) for path in names for pattern in WEIGHT_FILES):
@@ -180,7 +188,9 @@ def local_identity(model: str, folder: Path, dtype: str) -> ModelIdentity:
     whole = hashlib.blake2b(digest_size=16)
     for path, digest in zip(files, digests, strict=True):
         whole.update(path.name.encode() + b"\0" + digest)
-    return ModelIdentity(name=model, fingerprint=whole.hexdigest(), details={"dtype": dtype})
+    return ModelIdentity(
+        name=model, fingerprint=whole.hexdigest(), details={key: value for key, value in details.items() if value}
+    )
 
 
 def _file_digest(path: Path) -> bytes:

@@ -43,18 +43,21 @@ class HFEngine(Engine):
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        return local_identity(self.settings.model, self._folder, self.settings.dtype)
+        return local_identity(self.settings.model, self._folder, dtype=self.settings.dtype)
 
     def _load(self) -> None:
         try:
             import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
             from transformers.utils.logging import disable_progress_bar
         except ImportError as problem:
             raise UserError("--engine hf: pip install torch transformers") from problem
         disable_progress_bar()  # it would tear ours apart
         self._tokenizer = AutoTokenizer.from_pretrained(self._folder)
         model = AutoModelForCausalLM.from_pretrained(self._folder, dtype=self.settings.dtype)
+        # A model's own generation settings may hold penalties, cuts and banned tokens, which no store would tell of:
+        # only how its sequences end is its own.
+        model.generation_config = GenerationConfig(eos_token_id=model.generation_config.eos_token_id)
         self._model = model.to(self.settings.device or ("cuda" if torch.cuda.is_available() else "cpu")).eval()
 
     def sample(self, units: Sequence[Unit], params: SamplingParams) -> Iterator[list[Completion]]:
@@ -73,63 +76,76 @@ class HFEngine(Engine):
         started = time.monotonic()
         ids = torch.tensor([prompt] * unit.count, device=self._model.device)
         sampler = _Sampler(params, [seed for _, seed in unit.slots()])
+        ends = _Ends(ids, self._model.generation_config.eos_token_id, params.stop, self._tokenizer)
         with torch.inference_mode():
             rows = self._model.generate(
                 ids,
                 attention_mask=torch.ones_like(ids),
                 do_sample=False,  # the largest of the noised scores is the sample
                 num_beams=1,
-                temperature=None,
-                top_p=None,
-                top_k=None,
                 max_new_tokens=params.max_tokens,
                 pad_token_id=self._tokenizer.pad_token_id or 0,
                 logits_processor=[sampler],
-                stop_strings=list(params.stop) or None,
-                tokenizer=self._tokenizer,
+                stopping_criteria=[ends],
             )[:, len(prompt) :]
         duration = time.monotonic() - started
         return [
-            self._completion(unit.problem_id, slot, row.tolist(), sampler.statistics(place, row), params, duration)
-            for place, (slot, row) in enumerate(zip(unit.slots(), rows, strict=True))
+            Completion(
+                problem_id=unit.problem_id,
+                sample_index=index,
+                seed=seed,
+                text=self._text(row[:count], params),
+                token_count=count,
+                finish_reason="stop" if ended else "length",
+                duration_s=duration,
+                token_ids=tuple(row[:count]),
+                **sampler.statistics(place, count),
+            )
+            for place, ((index, seed), row, count, ended) in enumerate(
+                zip(unit.slots(), rows.tolist(), ends.counts.tolist(), ends.ended.tolist(), strict=True)
+            )
         ]
 
-    def _completion(
-        self,
-        problem_id: str,
-        slot: tuple[int, int],
-        tokens: list[int],
-        statistics: Any,
-        params: SamplingParams,
-        duration: float,
-    ) -> Completion:
-        """One row of the batch, cut after its end: rows that end early are padded."""
-        ends = self._model.generation_config.eos_token_id
-        ends = {ends} if isinstance(ends, int) else set(ends or ())
-        count = next((place + 1 for place, token in enumerate(tokens) if token in ends), len(tokens))
-        text = self._tokenizer.decode(tokens[:count], skip_special_tokens=True)
-        stopped = tokens[count - 1] in ends or any(stop in text for stop in params.stop)
+    def _text(self, tokens: list[int], params: SamplingParams) -> str:
+        """The text of a response without the stop string that ended it."""
+        text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
         for stop in params.stop:
             text = text.partition(stop)[0]
-        logprobs, entropies = statistics
-        return Completion(
-            problem_id=problem_id,
-            sample_index=slot[0],
-            seed=slot[1],
-            text=text,
-            token_count=count,
-            finish_reason="stop" if stopped else "length",
-            mean_logprob=float(logprobs[:count].mean()),
-            entropy=float(entropies[:count].mean()),
-            duration_s=duration,
-            token_ids=tuple(tokens[:count]),
-        )
+        return text
+
+
+class _Ends:
+    """A stopping criterion of ``generate``: a row ends with an end-of-sequence token or a stop string.
+
+    Counts the tokens of each row up to there, since ``generate`` goes on filling rows until the last one has ended.
+    """
+
+    def __init__(self, prompts: Any, eos: int | list[int] | None, stop: Sequence[str], tokenizer: Any) -> None:
+        """``prompts``: (rows, tokens), all of one length; a stop string counts where the response holds all of it."""
+        import torch
+        from transformers import StopStringCriteria
+
+        self._start = prompts.shape[1]
+        self._eos = torch.tensor([eos] if isinstance(eos, int) else eos or [], dtype=torch.long, device=prompts.device)
+        self._stop = StopStringCriteria(tokenizer, list(stop)) if stop else None
+        self.ended = torch.zeros(len(prompts), dtype=torch.bool, device=prompts.device)
+        self.counts = torch.zeros(len(prompts), dtype=torch.long, device=prompts.device)
+
+    def __call__(self, input_ids: Any, scores: Any, **_: Any) -> Any:
+        """``input_ids``: (rows, tokens) up to the newest; returned which rows have ended, (rows,)."""
+        import torch
+
+        self.counts += ~self.ended
+        self.ended |= torch.isin(input_ids[:, -1], self._eos)
+        if self._stop is not None:
+            self.ended |= self._stop(input_ids[:, self._start :], scores)
+        return self.ended
 
 
 class _Sampler:
     """A logits processor of ``generate``: transformers' temperature and cuts, then noise of each row's own.
 
-    Keeps, for every step, the log-probabilities and the entropy that the statistics need.
+    Keeps, of every step, the log-probability of each row's token and the entropy of what it was drawn from.
     """
 
     def __init__(self, params: SamplingParams, seeds: Sequence[int]) -> None:
@@ -146,22 +162,26 @@ class _Sampler:
         import torch
 
         scores = scores.float()
-        self._logprobs.append(scores.log_softmax(-1).cpu())
+        logprobs = scores.log_softmax(-1)
         for warper in self._warpers:
             scores = warper(input_ids, scores)
         logs = scores.log_softmax(-1)
         self._entropies.append(torch.special.entr(logs.exp()).sum(-1).cpu())
-        if self._greedy:
-            return logs
-        noise = torch.stack([torch.empty(logs.shape[-1]).exponential_(generator=g) for g in self._generators])
-        return logs - noise.log().to(logs.device)
+        if not self._greedy:
+            noise = torch.stack([torch.empty(logs.shape[-1]).exponential_(generator=g) for g in self._generators])
+            logs = logs - noise.log().to(logs.device)
+        tokens = logs.argmax(-1, keepdim=True)  # which `generate` takes
+        self._logprobs.append(logprobs.gather(-1, tokens).squeeze(-1).cpu())
+        return logs
 
-    def statistics(self, place: int, row: Any) -> tuple[Any, Any]:
-        """Log-probability of each token of a row under the model, and entropy of what it was drawn from; (steps,)."""
+    def statistics(self, row: int, count: int) -> dict[str, float]:
+        """Means over a row's first ``count`` tokens, in nats: log-probability under the model, and entropy."""
         import torch
 
-        chosen = [float(step[place, token]) for step, token in zip(self._logprobs, row.tolist(), strict=True)]
-        return torch.tensor(chosen), torch.stack([step[place] for step in self._entropies])
+        return {
+            "mean_logprob": float(torch.stack(self._logprobs[:count])[:, row].mean()),
+            "entropy": float(torch.stack(self._entropies[:count])[:, row].mean()),
+        }
 
 
 def _warpers(params: SamplingParams) -> list[Any]:

@@ -21,6 +21,9 @@ from aer_eval.errors import UserError
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
 
 LONGEST_PAUSE_S = 30.0
+VLLM_OFF = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0}
+"""What a request to vLLM says where nothing is set: it would take what is left out from the model's
+``generation_config.json``."""
 
 
 @dataclass(frozen=True)
@@ -65,21 +68,29 @@ class OpenAIEngine(AsyncEngine):
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        return self.runner.run(self._identify())
+        model = self._served_model
+        extra = model.model_extra or {}
+        details = {"id": model.id, **{key: extra[key] for key in ("root", "max_model_len") if key in extra}}
+        fingerprint = hashlib.sha256(json.dumps(details, sort_keys=True).encode()).hexdigest()[:32]
+        return ModelIdentity(name=model.id, fingerprint=fingerprint, details=details)
 
-    async def _identify(self) -> ModelIdentity:
+    @cached_property
+    def _served_model(self) -> Any:
+        """What the first server that answers says about the model."""
+        return self.runner.run(self._find_model())
+
+    async def _find_model(self) -> Any:
         found = await asyncio.gather(*(self._served(server) for server in self._servers))
         answers = [answer for answer in found if not isinstance(answer, Exception)]
         if not answers:
             raise UserError(f"--base-url {self.settings.base_urls[0]}: no server answers ({found[0]}); start it first")
-        names = {answer["id"] for answer in answers}
+        names = {answer.id for answer in answers}
         if len(names) > 1:
             raise UserError(f"--base-url: the servers serve different models ({', '.join(sorted(names))})")
-        fingerprint = hashlib.sha256(json.dumps(answers[0], sort_keys=True).encode()).hexdigest()[:32]
-        return ModelIdentity(name=answers[0]["id"], fingerprint=fingerprint, details=answers[0])
+        return answers[0]
 
-    async def _served(self, server: Any) -> dict[str, Any] | Exception:
-        """What identifies the served model, or why it cannot be asked."""
+    async def _served(self, server: Any) -> Any:
+        """What a server says about the model, or the exception that says why it cannot be asked."""
         from openai import APIError
 
         try:
@@ -93,8 +104,7 @@ class OpenAIEngine(AsyncEngine):
         chosen = next((model for model in models if wanted in (None, model.id)), None)
         if chosen is None:
             raise UserError(f"--model {wanted}: {server.base_url} serves {', '.join(names)}")
-        extra = chosen.model_extra or {}
-        return {"id": chosen.id, **{key: extra[key] for key in ("root", "max_model_len") if key in extra}}
+        return chosen
 
     async def complete(self, unit: Unit, params: SamplingParams) -> list[Completion]:
         parts = await asyncio.gather(
@@ -132,7 +142,7 @@ class OpenAIEngine(AsyncEngine):
 
     async def _ask(self, server: Any, unit: Unit, params: SamplingParams) -> Any:
         options: dict[str, Any] = {
-            "model": self.identity.name,
+            "model": self._served_model.id,
             "n": unit.count,
             "seed": unit.first_seed,
             "temperature": params.temperature,
@@ -141,8 +151,9 @@ class OpenAIEngine(AsyncEngine):
         }
         if params.stop:
             options["stop"] = list(params.stop)
-        # Not in OpenAI's API; servers that have them take them, the others refuse or ignore them: sent only if set.
-        extra: dict[str, Any] = {name: value for name in ("top_k", "min_p") if (value := getattr(params, name))}
+        # Not in OpenAI's API: a server that does not have them may refuse a request for naming them.
+        extra: dict[str, Any] = dict(VLLM_OFF) if self._served_model.owned_by == "vllm" else {}
+        extra |= {name: value for name in ("top_k", "min_p") if (value := getattr(params, name))}
         if unit.prompt.messages is not None:
             return await server.chat.completions.create(
                 messages=list(unit.prompt.messages), logprobs=True, extra_body=extra, **options

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_identity, local_model, render
+from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_model, render
 from aer_eval.engines.vllm import VLLMEngine, VLLMSettings
 from aer_eval.errors import UserError
 from aer_eval.records import Prompt
@@ -47,7 +47,7 @@ class RayEngine(Engine):
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        return local_identity(self.settings.vllm.model, self._folder, self.settings.vllm.dtype)
+        return self.settings.vllm.identity(self._folder)
 
     def _join(self) -> float:
         """Join the cluster; return the GPUs of an actor.

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar
 
 from aer_eval import watchdog
@@ -35,6 +36,26 @@ CPU_ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
 }
 
+FREE_ENGINE_ARGS = {
+    "block_size",
+    "cpu_offload_gb",
+    "data_parallel_size",
+    "disable_log_stats",
+    "distributed_executor_backend",
+    "download_dir",
+    "enable_prefix_caching",
+    "enforce_eager",
+    "gpu_memory_utilization",
+    "kv_cache_memory_bytes",
+    "max_model_len",
+    "max_num_batched_tokens",
+    "max_num_seqs",
+    "max_parallel_loading_workers",
+    "pipeline_parallel_size",
+    "tensor_parallel_size",
+}
+"""Engine arguments for speed, memory and placement: the model is the same with others, up to rounding."""
+
 
 @dataclass(frozen=True)
 class VLLMSettings:
@@ -58,6 +79,11 @@ class VLLMSettings:
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of vLLM's engine by their Python names."""
 
+    def identity(self, folder: Path) -> ModelIdentity:
+        """Identity of the model in ``folder``, run like this. Raises UserError where it has no weights."""
+        args = {name: value for name, value in self.engine_args.items() if name not in FREE_ENGINE_ARGS}
+        return local_identity(self.model, folder, dtype=self.dtype, engine_args=args)
+
 
 class VLLMEngine(AsyncEngine):
     """A model in vLLM."""
@@ -76,7 +102,7 @@ class VLLMEngine(AsyncEngine):
 
     @cached_property
     def identity(self) -> ModelIdentity:
-        return local_identity(self.settings.model, self._folder, self.settings.dtype)
+        return self.settings.identity(self._folder)
 
     def load(self) -> None:
         """Start vLLM, once. Raises UserError where it is missing or refuses the arguments."""

@@ -70,6 +70,12 @@ def summarise(scored: ScoredSuite, ks: Sequence[int] | None = None) -> SuiteSumm
     )
 
 
+def metric_names(n: int) -> list[str]:
+    """The keys of ``SuiteSummary.estimates`` where every problem has n samples."""
+    ks = powers_of_two(n)
+    return [name for name, _, _ in _count_metrics(ks)] + [f"maj@{k}" for k in ks]
+
+
 def to_json(summary: SuiteSummary) -> dict[str, Any]:
     """The summary in JSON types. A number that is not known is absent."""
     fields = {name: value for name, value in vars(summary).items() if name not in ("estimates", "per_problem")}
@@ -121,8 +127,17 @@ def _per_problem(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def _count_estimates(per_problem: pd.DataFrame, ks: Sequence[int]) -> dict[str, Estimate]:
-    """The metrics that depend on the counts alone. At k = 1 all of them are pass@1."""
     n, correct = per_problem["n"].to_numpy(), per_problem["correct"].to_numpy()
+    estimates = {}
+    for name, metric, k in _count_metrics(ks):
+        values = look_up(metric, n, correct, k)
+        interval = this_set(metric, n, correct, k)
+        estimates[name] = Estimate(float(values.mean()), over_problems(values), interval, few_samples(k, n.min()))
+    return estimates
+
+
+def _count_metrics(ks: Sequence[int]) -> list[tuple[str, Table, int]]:
+    """Name, table and k of the metrics that depend on the counts alone. At k = 1 all of them are pass@1."""
     several = [k for k in ks if k > 1]
     metrics: list[tuple[str, Table, int]] = [(f"pass@{k}", pass_at_k_table, k) for k in ks]
     metrics.append(("mean@n", pass_at_k_table, 1))
@@ -130,13 +145,7 @@ def _count_estimates(per_problem: pd.DataFrame, ks: Sequence[int]) -> dict[str, 
         g_pass = partial(g_pass_at_k_table, threshold=threshold)
         metrics += [(f"g-pass@{k}_{threshold}", g_pass, k) for k in several]
     metrics += [(f"mg-pass@{k}", mg_pass_at_k_table, k) for k in several]
-    metrics += [(f"pass^{k}", pass_hat_k_table, k) for k in several]
-    estimates = {}
-    for name, metric, k in metrics:
-        values = look_up(metric, n, correct, k)
-        interval = this_set(metric, n, correct, k)
-        estimates[name] = Estimate(float(values.mean()), over_problems(values), interval, few_samples(k, n.min()))
-    return estimates
+    return metrics + [(f"pass^{k}", pass_hat_k_table, k) for k in several]
 
 
 def _maj_estimates(samples: pd.DataFrame, ks: Sequence[int]) -> dict[str, Estimate]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from threading import Event, Lock
+from types import TracebackType
 from typing import Any
 
 from aer_eval.engines.base import Engine
@@ -29,7 +32,7 @@ def sample_units(
         units: what is missing in it.
         engine: where the samples come from.
         params: how they are drawn.
-        on_samples: called with samples once they are durable.
+        on_samples: called with samples once they are durable, in a thread of its own.
 
     Returns:
         The number of samples.
@@ -39,34 +42,65 @@ def sample_units(
     """
     expected = {(unit.problem_id, *slot) for unit in units for slot in unit.slots()}
     wanted = len(expected)
-    params_id = short_hash(params.to_dict())
-    pending, last_flush = list[Completion](), time.monotonic()
+    fingerprint, params_id = engine.identity.fingerprint, short_hash(params.to_dict())
 
-    def flush() -> None:
-        nonlocal last_flush
-        if pending:
-            store.append(pending, engine.name, engine.identity.fingerprint, params_id)
-            on_samples(tuple(pending))
-            pending.clear()
-        last_flush = time.monotonic()
+    def write(samples: Sequence[Completion]) -> None:
+        store.append(samples, engine.name, fingerprint, params_id)
+        on_samples(samples)
 
     # closing(): an engine's generator must end its requests before anybody else uses the engine
-    with closing(engine.sample(units, params)) as finished:  # type: ignore[type-var]
-        try:
-            for completions in finished:
-                for completion in completions:
-                    # A retry by the engine may bring a unit twice: the first one counts.
-                    slot = (completion.problem_id, completion.sample_index, completion.seed)
-                    if slot in expected:
-                        expected.remove(slot)
-                        pending.append(completion)
-                if time.monotonic() - last_flush >= FLUSH_SECONDS:
-                    flush()
-        finally:
-            flush()
+    with closing(engine.sample(units, params)) as finished, _Parts(write) as parts:  # type: ignore[type-var]
+        for completions in finished:
+            # A retry by the engine may bring a unit twice: the first one counts.
+            fresh = {(sample.problem_id, sample.sample_index, sample.seed): sample for sample in completions}
+            parts.add([sample for slot, sample in fresh.items() if slot in expected])
+            expected.difference_update(fresh)
     if expected:
         raise UserError(f"the engine left {len(expected)} samples out; run the same command again to draw them")
     return wanted
+
+
+class _Parts:
+    """Gathers samples and writes them as one part, ``FLUSH_SECONDS`` after the first of them came.
+
+    In a thread: the engine may be busy for minutes before it hands over the next ones. There is no thread before the
+    first sample, since engines fork while they start.
+    """
+
+    def __init__(self, write: OnSamples) -> None:
+        self._write = write
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._writing: Future[None] | None = None
+        self._gathered: list[Completion] = []
+        self._lock = Lock()
+        self._over = Event()
+
+    def __enter__(self) -> _Parts:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.shutdown()
+        if self._writing is not None:
+            self._writing.result()
+
+    def add(self, samples: Sequence[Completion]) -> None:
+        """Take samples, which stay in one part. Raises what writing the part before has raised."""
+        with self._lock:
+            begins_part = bool(samples) and not self._gathered
+            self._gathered += samples
+        if begins_part:
+            if self._writing is not None:
+                self._writing.result()
+            self._writing = self._thread.submit(self._write_later)
+
+    def _write_later(self) -> None:
+        self._over.wait(FLUSH_SECONDS)
+        with self._lock:
+            part, self._gathered = tuple(self._gathered), []
+        self._write(part)
 
 
 def identical_share(texts: Mapping[str, Sequence[str]]) -> float | None:

@@ -33,7 +33,7 @@ FORMAT = 1
 SAMPLE_KEY = ("problem_id", "sample_index")
 """Columns that tell one sample from another."""
 FREE_KEYS = ("versions", "created", "label", "model_name", "problems")
-"""Keys of the manifest that may differ between two runs into one store."""
+"""Keys of the manifest that may differ between two runs into one store; ``problems`` in metadata and white space."""
 
 
 class SampleStore:
@@ -87,6 +87,7 @@ class SampleStore:
         different = [f"{key} is {old!r} there, {new!r} here" for key, old, new in differing(*fixed)]
         if different:
             raise UserError(f"{self.path} holds samples of another run ({'; '.join(different)}); give another --out")
+        _refuse_other_problems(self.path, _problems(there), _problems(manifest))
         return there
 
     def done(self) -> dict[str, set[int]]:
@@ -157,7 +158,7 @@ def read_samples(store: Path, columns: Sequence[str] = tuple(SAMPLE_COLUMNS)) ->
 
 def read_problems(store: Path) -> dict[str, Problem]:
     """The problems that the store's manifest carries, so that scoring needs neither the hub nor the data."""
-    return {row["id"]: Problem(**row) for row in read_manifest(store)["problems"]}
+    return _problems(read_manifest(store))
 
 
 def write_grades(store: Path, grader: str, grades: pd.DataFrame) -> Path:
@@ -211,6 +212,27 @@ def join_grades(
         samples=scored.reset_index(drop=True),
         manifest={**manifest, "grader": grader},
     )
+
+
+def _problems(manifest: Mapping[str, Any]) -> dict[str, Problem]:
+    return {row["id"]: Problem(**row) for row in manifest["problems"]}
+
+
+def _refuse_other_problems(path: Path, there: Mapping[str, Problem], here: Mapping[str, Problem]) -> None:
+    """An id must stand for one question in a store: its samples are graded against the problem there."""
+    for name in [*here, *there]:
+        if name not in there:
+            what = "is not in it"
+        elif name not in here:
+            what = "is in it, and not here"
+        elif field := there[name].differs_in(here[name]):
+            what = f"has another {field} in it"
+        else:
+            continue
+        raise UserError(
+            f"{path} holds samples of other problems (problem {name!r} {what}); "
+            "give the ids, references and --answer-type that it was made with, or another --out"
+        )
 
 
 def _refuse_duplicates(frame: pd.DataFrame, store: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -39,7 +40,7 @@ class SamplingParams:
 
     def __post_init__(self) -> None:
         checks = (
-            ("--temperature", self.temperature >= 0, "at least 0"),
+            ("--temperature", 0 <= self.temperature < math.inf, "a number of at least 0"),
             ("--top-p", 0 < self.top_p <= 1, "in (0, 1]"),
             ("--top-k", self.top_k >= 0, "at least 0 (0 is off)"),
             ("--min-p", 0 <= self.min_p <= 1, "in [0, 1]"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from aer_eval.grading.extraction import extract_answer
 from aer_eval.grading.normalisation import normalise
-from aer_eval.records import AnswerType, Problem
+from aer_eval.records import AnswerType, Problem, compact
 from aer_eval.suites.schema import AnswerCut
 
 _DOLLARS = re.compile(r"(?<!\\)\$")
@@ -56,11 +56,6 @@ def _countdown_label(text: str) -> str:
     if len(numbers) != 4 or not all(type(number) is int for number in numbers):
         raise ValueError(f"{text!r} is not [[a, b, c], target]")
     return json.dumps([digits, target])
-
-
-def compact(text: str) -> str:
-    """Text without its white space: what two transcriptions of the same LaTeX are compared by."""
-    return "".join(text.split())
 
 
 def checksum(problems: Iterable[Problem]) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from aer_eval.errors import UserError
-from aer_eval.records import AnswerType, Problem
-from aer_eval.suites.gold import checksum, compact, cut_answer, normalise_gold
+from aer_eval.records import AnswerType, Problem, compact
+from aer_eval.suites.gold import checksum, cut_answer, normalise_gold
 from aer_eval.suites.registry import find_definition, resolve_suites
 from aer_eval.suites.rows import (
     ANSWER_FIELDS,
@@ -91,10 +91,13 @@ def load_suites(
         file_options: for the files, see ``user_suite``.
 
     Raises:
-        UserError: as ``load_suite``; an unknown name; one data file for several suites; two suites of one name.
+        UserError: as ``load_suite``; an unknown name; one data file for several suites, or data and only files; two
+            suites of one name.
     """
     files = [name for name in names if name.endswith(FILE_TYPES)]
     named = resolve_suites([name for name in names if name not in files])
+    if data is not None and files and not named:
+        raise UserError(f"--data {data} does nothing where every --suite is a file; leave it out")
     if data is not None and len(named) > 1 and not data.is_dir():
         raise UserError(f"--data {data}: one file cannot hold {len(named)} suites; give a folder with a file for each")
     suites = [load_suite(name, data, allow_mismatch) for name in named]
