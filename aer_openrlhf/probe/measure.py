@@ -103,7 +103,8 @@ def measure_model(
 
 def _settings(engine: Engine, prompts: Sequence[str], probe: Probe, temperature: float) -> str:
     params = probe.params(temperature).to_dict()
-    return short_hash([engine.identity.fingerprint, list(prompts), params, probe.n, probe.dtype])
+    model = [engine.identity.fingerprint, engine.identity.details]
+    return short_hash([*model, list(prompts), params, probe.n, probe.dtype])
 
 
 def _sample(

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.util import find_spec
 from threading import Thread
 
 import pytest
@@ -14,10 +13,7 @@ from aer_eval.records import Prompt
 from aer_eval.sampling.units import SamplingParams, Unit
 
 TEXT = Prompt(text="1 + 1 =")
-CHAT = pytest.param(
-    Prompt(messages=({"role": "user", "content": "1 + 1"},)),
-    marks=pytest.mark.skipif(find_spec("jiter") is None, reason="the client needs jiter for chats"),
-)
+CHAT = Prompt(messages=({"role": "user", "content": "1 + 1"},))
 
 
 @contextmanager
