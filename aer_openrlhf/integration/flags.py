@@ -245,5 +245,10 @@ def _check_openrlhf_flags(given: Mapping[str, Any]) -> None:
             "--aer.enable measures difficulty by group accuracy and needs at least 2 responses a prompt: "
             "give --rollout.n_samples_per_prompt 8"
         )
+    if not given["reward.remote_url"] and not given["train.agent_func_path"]:
+        raise ValueError(
+            "--aer.enable measures difficulty by correctness, which a reward model does not give: "
+            "give --reward.remote_url (docs/rewards.md) or --train.agent_func_path"
+        )
     if not given["vllm.num_engines"]:
         raise ValueError("--aer.enable trains on vLLM rollouts: give --vllm.num_engines 1 or more")

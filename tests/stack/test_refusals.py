@@ -51,6 +51,8 @@ def refusal(capsys, *argv) -> str:
         (["--aer.stop_on", "all_wrong", "--ckpt.disable_ds"], "leave that out, or give --ckpt.save_hf"),
         (["--aer.sample_tables", "-1"], "--aer.sample_tables is -1: give 0 or a number of steps"),
         (["--aer.guard.patience", "0"], "--aer.guard.patience is 0: give a whole number from 1"),
+        (["--aer.normalize", "mean", "--aer.alpha_max", "3"], "--aer.alpha_max is 3.0: give at most coef_max (2.0)"),
+        (["--reward.remote_url", ""], "give --reward.remote_url (docs/rewards.md) or --train.agent_func_path"),
         (["--vllm.num_engines", "0"], "give --vllm.num_engines 1 or more"),
         (["--actor.model_name_or_path", "/no/such/model"], "--actor.model_name_or_path /no/such/model"),
         (["--data.prompt_dataset", "missing.jsonl"], "--data.prompt_dataset missing.jsonl: there is no such file"),
