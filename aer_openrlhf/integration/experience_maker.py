@@ -133,7 +133,7 @@ def check_finite(experiences: list) -> None:
         for experience in experiences:
             values = getattr(experience, name)
             if values is not None and not bool(torch.isfinite(values).all()):
-                raise RunFault(f"the {name} of the rollout batch are not finite: {mend}, {AGAIN}")
+                raise RunFault(f"the {name} of the rollout batch are not finite: {mend}, then {AGAIN}")
 
 
 def tokens_before_tail(tokens: list[int], tail_chars: int, decode: Any) -> int:

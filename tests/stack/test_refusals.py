@@ -68,6 +68,14 @@ def test_refused_with_the_mend(capsys, model_dir, flags, expected):
     assert line.startswith("aer-train: error: ")
 
 
+def test_a_run_folder_that_cannot_be_made_is_refused(capsys, model_dir, tmp_path):
+    taken = tmp_path / "a_file"
+    taken.write_text("")
+    line = refusal(capsys, *base_arguments(str(model_dir)), "--aer.enable", "--aer.run_dir", taken / "run")
+    assert line.startswith(f"aer-train: error: --aer.run_dir {taken}/run: cannot be written (")
+    assert line.endswith("): give another folder")
+
+
 def test_what_aer_refuses_is_openrlhfs_business_while_aer_is_off(model_dir):
     args = parse(*base_arguments(str(model_dir)), "--actor.entropy_coef", "0.001", "--aer.rho", "9")
     assert args.actor.entropy_coef == 0.001
