@@ -74,7 +74,10 @@ class AERConfig:
         "of the graded answer, where the reward function reports answer_tail_chars",
     )
     anchor_steps: int = setting(
-        1, "rollout steps", "rollout batches that H_0 is measured on; the coefficient is held at alpha_init until then"
+        1,
+        "rollout steps",
+        "rollout batches that H_0 is measured on; the coefficient is held at alpha_init until "
+        "then, unless target_entropy is given",
     )
     target_entropy: float | None = setting(None, "nats", "absolute target entropy instead of tau * H_0")
 
