@@ -68,6 +68,9 @@ def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
             preflight.check_paths(namespace)
         except ValueError as error:
             parser.error(str(error))
+        idle = flags.without_effect(namespace)
+        if idle:
+            print(f"[aer-train] without --aer.enable these have no effect: {', '.join(idle)}", flush=True)
         openrlhf_cli: Any = sys.modules["__main__"]
         openrlhf_cli.train = _train_with_aer(openrlhf_cli.train)
         return namespace

@@ -200,6 +200,15 @@ def check_arguments(flat: argparse.Namespace) -> None:
         raise ValueError(refusal)
 
 
+def without_effect(flat: argparse.Namespace) -> list[str]:
+    """The `--aer.*` flags that are given other than their default and do nothing, for lack of `--aer.enable`."""
+    if vars(flat)[f"{PREFIX}.enable"]:
+        return []
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return [f"--{name}" for name, default in vars(parser.parse_args([])).items() if vars(flat)[name] != default]
+
+
 def _check_guards(given: Mapping[str, Any]) -> None:
     try:
         guard_config(given)

@@ -76,10 +76,13 @@ def test_a_run_folder_that_cannot_be_made_is_refused(capsys, model_dir, tmp_path
     assert line.endswith("): give another folder")
 
 
-def test_what_aer_refuses_is_openrlhfs_business_while_aer_is_off(model_dir):
+def test_what_aer_refuses_is_openrlhfs_business_while_aer_is_off(model_dir, capsys):
     args = parse(*base_arguments(str(model_dir)), "--actor.entropy_coef", "0.001", "--aer.rho", "9")
     assert args.actor.entropy_coef == 0.001
     assert args.aer.enable is False
+    # --aer.fused_head off is one of the base arguments
+    line = "[aer-train] without --aer.enable these have no effect: --aer.fused_head, --aer.rho\n"
+    assert line in capsys.readouterr().out
 
 
 def test_every_flag_is_in_the_help_beside_openrlhfs(capsys):
