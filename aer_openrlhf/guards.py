@@ -185,7 +185,8 @@ GUARDS = {
     ),
     "alpha_at_max": Guard(
         _alpha_at_max,
-        "Raise --aer.alpha_max or lower --aer.tau; where aer/weight_mean fell, --aer.normalize mean",
+        "Raise --aer.alpha_max or lower --aer.tau; where aer/weight_mean fell, --aer.normalize mean; with that and "
+        "aer/coef_mean below aer/alpha, raise --aer.coef_max or --aer.rho instead: more alpha does nothing",
         "Raise the method's upper bound or lower its target (its flags are in docs/flags.md)",
         patience=attrgetter("alpha_at_max"),
     ),

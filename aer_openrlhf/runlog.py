@@ -185,18 +185,23 @@ def hide_secrets(flat: argparse.Namespace) -> None:
 
 
 def _without_secrets(arguments: list[str]) -> list[str]:
-    flags = {"--" + ".".join(path) for path in SECRET_FLAGS}
     kept, hide_next = [], False
     for argument in arguments:
-        flag = argument.split("=", 1)[0]
+        flag, *value = argument.split("=", 1)
+        secret = _is_secret(flag)
         if hide_next:
             kept.append(HIDDEN)
-        elif flag in flags and "=" in argument:
+        elif secret and value:
             kept.append(f"{flag}={HIDDEN}")
         else:
             kept.append(argument)
-        hide_next = argument in flags
+        hide_next = secret and not value and not hide_next
     return kept
+
+
+def _is_secret(flag: str) -> bool:
+    """Whether a flag is that of a secret, or an abbreviation of it, which argparse takes too."""
+    return len(flag) > len("--") and any(f"--{'.'.join(path)}".startswith(flag) for path in SECRET_FLAGS)
 
 
 def package_versions() -> dict[str, str]:

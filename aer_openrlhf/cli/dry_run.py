@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ..integration import flags
+from ..integration import checkpoints, flags
 from . import memory
 from .memory import ModelShape
 
@@ -240,7 +239,7 @@ def _gpus(args: SimpleNamespace, ranks: int) -> str:
 def _checkpoints(args: SimpleNamespace, shape: ModelShape, rollouts: int) -> list[str]:
     """Where a run would go on from, and the space of its checkpoints. Raises ValueError where there is too little."""
     folder = Path(args.ckpt.path).absolute()
-    latest = folder / "_actor" / "latest"
+    latest = folder / checkpoints.ACTOR / checkpoints.LATEST
     lines = []
     if args.ckpt.load_enable:
         lines.append(
@@ -251,8 +250,7 @@ def _checkpoints(args: SimpleNamespace, shape: ModelShape, rollouts: int) -> lis
     exported = saves if args.ckpt.save_hf else 0
     one, weights = memory.checkpoint(shape), memory.BF16 * shape.weights
     needed = kept * one + exported * weights
-    existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
+    free = checkpoints.free_space(folder)
     lines.append(
         f"checkpoints  {_gib(needed)} GiB: {kept} of {_gib(one)} GiB to resume from, {exported} of {_gib(weights)} "
         f"GiB in Hugging Face form, which are never removed; {_gib(free)} GiB free"

@@ -68,6 +68,9 @@ def _parse_args_with_aer(stock: Callable[..., Any]) -> Callable[..., Any]:
             preflight.check_paths(namespace)
         except ValueError as error:
             parser.error(str(error))
+        idle = flags.without_effect(namespace)
+        if idle:
+            print(f"[aer-train] without --aer.enable these have no effect: {', '.join(idle)}", flush=True)
         openrlhf_cli: Any = sys.modules["__main__"]
         openrlhf_cli.train = _train_with_aer(openrlhf_cli.train)
         return namespace
@@ -85,16 +88,15 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
             platform.configure(args)
             if args.aer.enable and args.ckpt.load_enable:
                 refuse_stopped(run_dir, flags.stop_guards(args.aer.stop_on))
-                if not args.dry_run:
-                    checkpoints.prepare_resume(args)
+                (checkpoints.plan_resume if args.dry_run else checkpoints.prepare_resume)(args)
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         if args.dry_run:
             return
         args.aer.run_dir = str(run_dir)
-        _install_classes(args)
         if args.aer.enable:
-            runlog.start_run(run_dir, args.aer.method, args, resume=args.ckpt.load_enable)
+            _start_record(run_dir, args)
+        _install_classes(args)
         _Run.started = True
         import ray
 
@@ -107,20 +109,34 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
                 if args.aer.enable:
                     runlog.end_run(run_dir)
         except Exception as error:  # after the shutdown: until then Ray prints what its processes still say
-            _end(error)
+            _end(error, args.ckpt.disable_ds)
 
     return train
 
 
-def _end(error: Exception) -> None:
-    """End a run that did not come to its end, with the line that says why."""
+def _start_record(run_dir: Path, args: SimpleNamespace) -> None:
+    try:
+        runlog.start_run(run_dir, args.aer.method, args, resume=args.ckpt.load_enable)
+    except OSError as error:
+        sys.exit(f"{PROGRAM}: error: --aer.run_dir {run_dir}: cannot be written ({error}): give another folder")
+
+
+def _end(error: Exception, starts_anew: bool) -> None:
+    """End a run that did not come to its end, with the line that says why.
+
+    starts_anew: there is no checkpoint to go on from, which the processes that raise do not look at.
+    """
+
+    def line(text: str) -> str:
+        return f"{PROGRAM}: {text.replace(faults.AGAIN, faults.ANEW) if starts_anew else text}"
+
     sys.stdout.flush()  # what Ray's processes have printed stands before it, in a file too
     for link in faults.chain(error):
         if isinstance(link, LeaveTraining):
-            print(f"{PROGRAM}: {link.reason}", file=sys.stderr, flush=True)
+            print(line(link.reason), file=sys.stderr, flush=True)
             sys.exit(link.exit_code)
     traceback.print_exception(error)
-    sys.exit(f"{PROGRAM}: error: {faults.explain(error)}")
+    sys.exit(line(f"error: {faults.explain(error)}"))
 
 
 def _install_classes(args: SimpleNamespace) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
+import pickletools
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -19,10 +21,12 @@ from typing import Any
 from aer_eval.whole_file import whole_file
 
 from ..methods.base import EntropyMethod
-from .faults import RunFault
+from .faults import AGAIN, RunFault, first_line
 from .flags import build_method, flag_name
 
 STATE_FILE = "aer_state.json"
+STATE_KEY = "aer"  # of the same state among the client states in DeepSpeed's files
+ACTOR = "_actor"  # OpenRLHF's folder of the policy's checkpoints
 LATEST = "latest"  # DeepSpeed's pointer
 DAMAGED = "damaged"
 FAILED_WRITES = ("inline_container", "os error")  # how torch and safetensors say that a file could not be written
@@ -51,14 +55,22 @@ def writing(flag: str, folder: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = first_line(error) or type(error).__name__
         if not isinstance(error, OSError) and not any(mark in reason for mark in FAILED_WRITES):
             raise
-        free = shutil.disk_usage(folder).free / 2**30
+        free = free_space(folder) / 2**30
         raise RunFault(
             f"{flag} {folder}: the weights could not be written ({reason[:200]}; {free:.1f} GiB free): make room "
-            f"there; checkpoints from before are whole, and with --ckpt.load_enable the same command goes on from them"
+            f"there, or give another folder; checkpoints from before are whole. Then {AGAIN}"
         ) from error
+
+
+def free_space(folder: str | Path) -> int:
+    """Bytes free on the disk that a folder is on, or will be on once it is made."""
+    path = Path(folder).absolute()
+    # os.path.exists is false, where Path.exists raises, for what may not be looked at
+    existing = next(parent for parent in (path, *path.parents) if os.path.exists(parent))
+    return shutil.disk_usage(existing).free
 
 
 def check_settings(state: dict[str, Any], args: SimpleNamespace) -> list[str]:
@@ -88,19 +100,34 @@ def _refusal(flag: str, before: Any, now: Any, args: SimpleNamespace) -> str:
 
 
 def prepare_resume(args: SimpleNamespace) -> None:
-    """Point DeepSpeed at the newest whole checkpoint, and hold this run's flags against it.
+    """Point DeepSpeed at the newest whole checkpoint, once this run's flags have been held against it.
 
-    Raises ValueError, one line with the mend, where there is none left or the flags do not go with it. A damaged
-    checkpoint is moved aside, so that the rotation by --ckpt.max_num never counts it as one of the good ones.
+    Raises ValueError as `plan_resume` does. A damaged checkpoint is moved aside, so that the rotation by
+    --ckpt.max_num never counts it as one of the good ones.
     """
-    folder = Path(args.ckpt.path) / "_actor"
+    chosen, broken = plan_resume(args)
+    if broken is not None:
+        _set_aside(broken)
+    if chosen is not None and _pointed_at(chosen.parent) != chosen:
+        with whole_file(chosen.parent / LATEST) as file:
+            file.write(chosen.name)
+
+
+def plan_resume(args: SimpleNamespace) -> tuple[Path | None, Path | None]:
+    """The checkpoint to go on from and the damaged one that stands before it, None where there is none of a kind.
+
+    Says what it finds and changes nothing. Raises ValueError, one line with the mend, where no checkpoint can be read,
+    the newest is of a run without --aer.enable, or the flags do not go with it.
+    """
+    folder = Path(args.ckpt.path) / ACTOR
     if not args.ckpt.load_enable or not folder.is_dir():
-        return
+        return None, None
     written = sorted(folder.glob(f"*/{STATE_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    chosen, broken = _pointed_at(folder), None
+    if _is_stock(chosen):
+        raise ValueError(_stock_refusal(chosen, [path.parent.name for path in written]))
     if not written:
-        return  # nothing yet, or checkpoints of stock OpenRLHF, which the controller refuses
-    latest = folder / LATEST
-    chosen = folder / (latest.read_text().strip() if latest.exists() else "")
+        return None, None  # no checkpoint has been finished yet
     reason = damage(chosen)
     if reason is not None:
         whole = next((path.parent for path in written if damage(path.parent) is None), None)
@@ -110,20 +137,55 @@ def prepare_resume(args: SimpleNamespace) -> None:
                 "give another folder, or leave --ckpt.load_enable out"
             )
         print(f"[aer-train] the newest checkpoint is damaged: {reason}; going on from {whole.name}", flush=True)
-        if chosen != folder and chosen.is_dir():
-            _set_aside(chosen)
-        with whole_file(latest) as file:
-            file.write(whole.name)
+        broken = chosen if chosen != folder and chosen.is_dir() else None
         chosen = whole
     changes = check_settings(json.loads((chosen / STATE_FILE).read_text()), args)
     if changes:
         print(f"[aer-train] {chosen.name} goes on with other settings: {'; '.join(changes)}", flush=True)
+    return chosen, broken
+
+
+def _pointed_at(folder: Path) -> Path:
+    """The checkpoint that DeepSpeed's pointer names, `folder` itself where it names none."""
+    latest = folder / LATEST
+    return folder / (latest.read_text().strip() if latest.exists() else "")
+
+
+def _is_stock(folder: Path) -> bool:
+    """Whether a checkpoint is whole, but for our state: that of a run without --aer.enable.
+
+    A kill between DeepSpeed's last file and ours leaves the same files behind, with our state among DeepSpeed's.
+    """
+    models = list(folder.glob("*model_states.pt"))
+    if not models or (folder / STATE_FILE).exists() or _cut_off(folder) is not None:
+        return False
+    return not any(map(_holds_state, models))
+
+
+def _holds_state(path: Path) -> bool:
+    """Whether DeepSpeed's file has our key in its client state. Reads its pickle, which holds no tensor's data, and
+    executes nothing of it."""
+    with zipfile.ZipFile(path) as archive:
+        pickles = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+    return any(value == STATE_KEY for data in pickles for _, value, _ in pickletools.genops(data))
+
+
+def _stock_refusal(folder: Path, written: list[str]) -> str:
+    older = f"write {written[0]}, which has it, into {folder.parent / LATEST}, " if written else ""
+    return (
+        f"the checkpoint {folder} was written without --aer.enable, the initial entropy is not in it: leave "
+        f"--aer.enable out, {older}or start a new run from its Hugging Face folder without --ckpt.load_enable"
+    )
 
 
 def damage(folder: Path) -> str | None:
     """What is wrong with the files of a checkpoint, None if they are whole. Reads the end of each only."""
     if not (folder / STATE_FILE).exists():
         return f"not all ranks have finished {folder}"
+    return _cut_off(folder)
+
+
+def _cut_off(folder: Path) -> str | None:
     files = sorted(folder.glob("*.pt"))
     for path in files:
         if not zipfile.is_zipfile(path):  # torch writes zip archives, whose directory stands at the end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Callable
@@ -10,6 +11,73 @@ from typing import Any
 from packaging.specifiers import SpecifierSet
 
 SUPPORTED_OPENRLHF = SpecifierSet(">=0.11.1,<0.12")
+
+EVALUATION = {"eval_dataloader", "samples_list", "n_samples_per_prompt"}
+HOOK_POINTS: dict[str, dict[str, set[str]]] = {
+    "openrlhf.models": {
+        "Actor.forward": {"sequences", "action_mask", "attention_mask", "return_entropy"},
+        "PolicyLoss.forward": {
+            *("log_probs", "old_log_probs", "advantages", "action_mask"),
+            *("dp_size", "batch_num_tokens", "global_batch_size"),
+        },
+    },
+    "openrlhf.models.utils": {"compute_entropy": {"logits"}, "log_probs_from_logits": {"logits", "labels"}},
+    "openrlhf.models.ring_attn_utils": {
+        "unpad_and_slice_tensor": {"sequences", "attention_mask", "ring_attn_group"},
+        "gather_and_pad_tensor": {"tensor", "ring_attn_group", "ring_attn_pad_len", "indices", "batch", "seqlen"},
+    },
+    "openrlhf.trainer.ray.ppo_actor": {
+        "ActorPPOTrainer.training_step": {"experience"},
+        "PolicyModelActor.init_model_from_pretrained": {"strategy", "vllm_engines"},
+        "PolicyModelActor.forward": {"sequences", "action_mask", "attention_mask"},
+        "PolicyModelActor.fit": {"kl_ctl"},
+        "PolicyModelActor.save_checkpoint": {"tag", "client_states"},
+    },
+    "openrlhf.trainer.ray.launcher": {
+        "RayActorGroup.async_init_model_from_pretrained": set(),
+        "ReferenceModelActor.init_model_from_pretrained": {"strategy"},
+    },
+    "openrlhf.trainer.ray.vllm_engine": {
+        "create_vllm_engines": {"logprobs_mode"},
+        "RolloutRayActor.update_weight": {"name", "dtype", "shape", "empty_cache"},
+        "RolloutRayActor.generate_responses": {"prompt", "label", "hf_tokenizer"},
+        "RolloutRayActor.generate": {"prompt_token_ids", "sampling_params", "multi_modal_data"},
+    },
+    "openrlhf.utils.agent": {
+        "SingleTurnAgentExecutor._fetch_rewards_via_func": {"queries_list", "prompts_list", "labels_list"},
+        "SingleTurnAgentExecutor._fetch_rewards_via_http": {"queries_list", "prompts_list", "labels_list"},
+    },
+    "openrlhf.trainer.ppo_utils.samples_generator": {
+        "SamplesGenerator._process_response_into_experience": {"response"},
+        "SamplesGenerator._dispatch_prompts_to_vllm": {"prompts", "labels"},
+    },
+    "openrlhf.trainer.ppo_utils.experience_maker": {
+        "RemoteExperienceMaker.compute_advantages_and_returns": {"experiences"},
+    },
+    "openrlhf.trainer.ppo_utils.experience": {
+        "Experience": {  # a dataclass: the parameters of its constructor are its fields
+            *("sequences", "action_mask", "action_log_probs", "rollout_log_probs", "advantages"),
+            *("rewards", "scores", "truncated", "index", "prompts", "labels", "info"),
+        },
+    },
+    "openrlhf.trainer.ppo_trainer": {
+        "BasePPOTrainer.train_step": {"rollout_samples", "global_step"},
+        "BasePPOTrainer.ppo_train": {"global_steps"},
+        "BasePPOTrainer.save_logs_and_checkpoints": {"global_step", "logs_dict", "client_states"},
+        "BasePPOTrainer.save_best_checkpoint": {"eval_metrics", "global_step", "client_states"},
+        "BasePPOTrainer.restore_best_checkpoint_state": {"checkpoint_states"},
+        "BasePPOTrainer.init_checkpoint_states": set(),
+        "PPOTrainer.fit": set(),
+        "compute_eval_metrics": EVALUATION,
+    },
+    "openrlhf.trainer.ppo_trainer_async": {
+        "PPOTrainerAsync.fit": set(),
+        "TrainingActor.broadcast_to_vllm": set(),
+        "GenerateSamplesActor.fit": set(),
+        "compute_eval_metrics": EVALUATION,
+    },
+}
+"""What the glue calls, wraps or overrides, by module and name, each with the parameters that it relies on."""
 
 
 def raw_class(actor_class: Any) -> Any:
@@ -33,69 +101,31 @@ def check_version() -> None:
         )
 
 
-def _hook_points() -> list[tuple[Callable[..., Any], set[str]]]:
-    """The functions of OpenRLHF that the glue calls, wraps or overrides, each with the parameters it relies on."""
-    from openrlhf.models import Actor, PolicyLoss
-    from openrlhf.models.utils import compute_entropy, log_probs_from_logits
-    from openrlhf.trainer import ppo_trainer, ppo_trainer_async
-    from openrlhf.trainer.ppo_utils.experience_maker import RemoteExperienceMaker
-    from openrlhf.trainer.ppo_utils.samples_generator import SamplesGenerator
-    from openrlhf.trainer.ray import launcher, ppo_actor, vllm_engine
-    from openrlhf.utils.agent import SingleTurnAgentExecutor
+def _find(module: str, names: str) -> Callable[..., Any]:
+    """What a module holds under a dotted name; an attribute of a Ray actor class is that of the plain class behind."""
+    found: Any = importlib.import_module(module)
+    for name in names.split("."):
+        found = getattr(raw_class(found) if hasattr(found, "__ray_metadata__") else found, name)
+    return found
 
-    trainer = ppo_trainer.BasePPOTrainer
-    return [
-        (ppo_actor.ActorPPOTrainer.training_step, {"experience"}),
-        (raw_class(ppo_actor.PolicyModelActor).init_model_from_pretrained, {"strategy", "vllm_engines"}),
-        (raw_class(ppo_actor.PolicyModelActor).forward, {"sequences", "action_mask", "attention_mask"}),
-        (
-            PolicyLoss.forward,
-            {"log_probs", "old_log_probs", "advantages", "action_mask", "dp_size", "batch_num_tokens"},
-        ),
-        (SingleTurnAgentExecutor._fetch_rewards_via_func, {"queries_list", "prompts_list", "labels_list"}),
-        (SingleTurnAgentExecutor._fetch_rewards_via_http, {"queries_list", "prompts_list", "labels_list"}),
-        (SamplesGenerator._process_response_into_experience, {"response"}),
-        (SamplesGenerator._dispatch_prompts_to_vllm, {"prompts", "labels"}),
-        (raw_class(ppo_actor.PolicyModelActor).fit, {"kl_ctl"}),
-        (raw_class(ppo_actor.PolicyModelActor).save_checkpoint, {"tag", "client_states"}),
-        (Actor.forward, {"sequences", "action_mask", "attention_mask", "return_entropy"}),
-        (compute_entropy, {"logits"}),
-        (log_probs_from_logits, {"logits", "labels"}),
-        (launcher.RayActorGroup.async_init_model_from_pretrained, set()),
-        (raw_class(launcher.ReferenceModelActor).init_model_from_pretrained, {"strategy"}),
-        (RemoteExperienceMaker.compute_advantages_and_returns, {"experiences"}),
-        (trainer.train_step, {"rollout_samples", "global_step"}),
-        (trainer.ppo_train, {"global_steps"}),
-        (trainer.save_logs_and_checkpoints, {"global_step", "logs_dict", "client_states"}),
-        (trainer.save_best_checkpoint, {"eval_metrics", "global_step", "client_states"}),
-        (trainer.restore_best_checkpoint_state, {"checkpoint_states"}),
-        (trainer.init_checkpoint_states, set()),
-        (ppo_trainer.compute_eval_metrics, {"eval_dataloader", "samples_list", "n_samples_per_prompt"}),
-        (ppo_trainer_async.compute_eval_metrics, {"eval_dataloader", "samples_list", "n_samples_per_prompt"}),
-        (raw_class(ppo_trainer.PPOTrainer).fit, set()),
-        (raw_class(ppo_trainer_async.PPOTrainerAsync).fit, set()),
-        (raw_class(ppo_trainer_async.TrainingActor).broadcast_to_vllm, set()),
-        (raw_class(ppo_trainer_async.GenerateSamplesActor).fit, set()),
-        (vllm_engine.create_vllm_engines, {"logprobs_mode"}),
-        (raw_class(vllm_engine.RolloutRayActor).update_weight, {"name", "dtype", "shape", "empty_cache"}),
-        (raw_class(vllm_engine.RolloutRayActor).generate_responses, {"prompt", "label", "hf_tokenizer"}),
-        (raw_class(vllm_engine.RolloutRayActor).generate, {"prompt_token_ids", "sampling_params", "multi_modal_data"}),
-    ]
+
+def _problems(module: str, names: str, parameters: set[str]) -> list[str]:
+    try:
+        function = _find(module, names)
+    except (ImportError, AttributeError) as error:
+        return [f"{module}.{names} is not there: {error}"]
+    missing = parameters - set(inspect.signature(function).parameters)
+    return [f"{module}.{names} has no parameter {name}" for name in sorted(missing)]
 
 
 def check_hook_points() -> None:
     """Raise RuntimeError naming every hook point that the installed OpenRLHF lacks. Imports its trainer modules."""
-    from openrlhf.trainer.ppo_utils.experience import Experience
-
     problems = [
-        f"{function.__qualname__} has no parameter {name}"
-        for function, names in _hook_points()
-        for name in sorted(names - set(inspect.signature(function).parameters))
+        problem
+        for module, places in HOOK_POINTS.items()
+        for names, parameters in places.items()
+        for problem in _problems(module, names, parameters)
     ]
-    missing_fields = {"index", "info", "scores", "action_log_probs", "rollout_log_probs", "action_mask"} - set(
-        Experience.__dataclass_fields__
-    )
-    problems += [f"Experience has no field {name}" for name in sorted(missing_fields)]
     if problems:
         raise RuntimeError(
             f"OpenRLHF {importlib.metadata.version('openrlhf')} has changed hook points ({'; '.join(problems)}): "

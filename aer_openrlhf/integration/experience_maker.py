@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 from typing import Any
 
@@ -20,6 +21,7 @@ from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
 from .samples import SampleTables
 
 ANSWER_TAIL_KEY = "answer_tail_chars"
+REPLACEMENT = "\ufffd"  # what a decoder makes of a part of a character, one for each byte
 
 
 class EntropyExperienceMaker(RemoteExperienceMaker):
@@ -131,18 +133,26 @@ def check_finite(experiences: list) -> None:
         for experience in experiences:
             values = getattr(experience, name)
             if values is not None and not bool(torch.isfinite(values).all()):
-                raise RunFault(f"the {name} of the rollout batch are not finite: {mend}, {AGAIN}")
+                raise RunFault(f"the {name} of the rollout batch are not finite: {mend}, then {AGAIN}")
 
 
 def tokens_before_tail(tokens: list[int], tail_chars: int, decode: Any) -> int:
     """How many leading tokens hold the text without its last `tail_chars` characters (-1: there is no answer).
 
-    The end is searched from the back, since answers end near the end. A token that reaches over the answer's end
-    counts with the answer.
+    A token that reaches over the answer's end counts with the answer. The end is looked for from the back, since
+    answers end near the end: in steps that double, then by bisection.
     """
     if tail_chars < 0:
         return len(tokens)
-    keep = len(tokens)
-    while keep > 0 and len(decode(tokens[keep - 1 :], skip_special_tokens=False)) <= tail_chars:
-        keep -= 1
-    return keep
+
+    def reaches_over(count: int) -> bool:
+        """Whether the last `count` tokens hold a part of more than `tail_chars` characters."""
+        text = decode(tokens[len(tokens) - count :], skip_special_tokens=False)
+        whole = text.lstrip(REPLACEMENT)  # the bytes of a character that begins before them
+        return len(whole) + (whole != text) > tail_chars
+
+    known, tried = 0, 1
+    while tried < len(tokens) and not reaches_over(tried):
+        known, tried = tried, 2 * tried
+    candidates = range(known + 1, min(tried, len(tokens)) + 1)
+    return len(tokens) - known - bisect.bisect_left(candidates, True, key=reaches_over)

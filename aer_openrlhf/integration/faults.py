@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-AGAIN = "then start the same command again: with --ckpt.load_enable it goes on from the newest checkpoint"
+AGAIN = "start the same command again: with --ckpt.load_enable it goes on from the newest checkpoint"
+ANEW = (  # the same with --ckpt.disable_ds
+    "start again: with --ckpt.disable_ds training starts anew, from --actor.model_name_or_path, which may be the "
+    "newest folder of --ckpt.save_hf"
+)
 FAILED_START = "raised in its creation task"  # in Ray's report of an actor whose constructor has raised
 ACTORS = {  # part of an actor's class name -> what a user knows it as
     "PolicyModelActor": "a policy rank",
@@ -76,7 +80,7 @@ def _death(report: str) -> str:
         who, pid = "the Ray node process", ""
     return (
         f"{who}{_place(pid, node)} died: killed, out of memory (dmesg tells) or crashed (its last lines are above); "
-        f"mend that, {AGAIN}"
+        f"mend that, then {AGAIN}"
     )
 
 

@@ -200,6 +200,15 @@ def check_arguments(flat: argparse.Namespace) -> None:
         raise ValueError(refusal)
 
 
+def without_effect(flat: argparse.Namespace) -> list[str]:
+    """The `--aer.*` flags that are given other than their default and do nothing, for lack of `--aer.enable`."""
+    if vars(flat)[f"{PREFIX}.enable"]:
+        return []
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    return [f"--{name}" for name, default in vars(parser.parse_args([])).items() if vars(flat)[name] != default]
+
+
 def _check_guards(given: Mapping[str, Any]) -> None:
     try:
         guard_config(given)
@@ -244,6 +253,11 @@ def _check_openrlhf_flags(given: Mapping[str, Any]) -> None:
         raise ValueError(
             "--aer.enable measures difficulty by group accuracy and needs at least 2 responses a prompt: "
             "give --rollout.n_samples_per_prompt 8"
+        )
+    if not given["reward.remote_url"] and not given["train.agent_func_path"]:
+        raise ValueError(
+            "--aer.enable measures difficulty by correctness, which a reward model does not give: "
+            "give --reward.remote_url (docs/rewards.md) or --train.agent_func_path"
         )
     if not given["vllm.num_engines"]:
         raise ValueError("--aer.enable trains on vLLM rollouts: give --vllm.num_engines 1 or more")

@@ -139,7 +139,8 @@ def _fault(who: str, error: BaseException, prompt: str, label: str) -> RunFault:
     else:
         what = f"raised {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return RunFault(
-        f"{who} {what}, for the prompt {prompt!r:.80} with label {label!r:.40} (traceback above): mend it, {AGAIN}"
+        f"{who} {what}, for the prompt {prompt!r:.80} with label {label!r:.40} (traceback above): mend it, "
+        f"then {AGAIN}"
     )
 
 

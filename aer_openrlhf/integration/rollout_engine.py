@@ -35,7 +35,7 @@ class RolloutRayActorImpl(raw_class(vllm_engine.RolloutRayActor)):  # type: igno
             raise RunFault(
                 f"a vLLM engine (process {os.getpid()}, node {ray.util.get_node_ip_address()}) could not start: "
                 f"{type(error).__name__}: {first_line(error)} (traceback above; on that node, the engine's log is "
-                f"{os.readlink('/proc/self/fd/2')}): mend that, {AGAIN}"
+                f"{os.readlink('/proc/self/fd/2')}): mend that, then {AGAIN}"
             ) from error
 
     async def guard_reward(self, timeout: float) -> None:

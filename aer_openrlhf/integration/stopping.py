@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Any
 
+from .faults import AGAIN
 from .leaving import LeaveTraining
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
@@ -63,9 +64,7 @@ class StopRequest:
         self._looked = time.monotonic()
         reason = _internal_kv_get(_key())
         if reason is not None:
-            raise LeaveTraining(
-                f"stopped by {reason.decode()}; the same command with --ckpt.load_enable goes on", exit_code=0
-            )
+            raise LeaveTraining(f"stopped by {reason.decode()}; to go on, {AGAIN}", exit_code=0)
 
 
 def _key() -> bytes:

@@ -23,7 +23,6 @@ from .prometheus import Gauges
 from .samples import SampleTables
 from .stopping import StopRequest
 
-STATE_KEY = "aer"
 RESCUE_SECONDS = 600
 
 
@@ -82,7 +81,7 @@ class MethodTrainerMixin:
             raise RunFault(
                 f"step {global_steps + 1}, --aer.method {self.method.name}: {original(fault)} "
                 f"({self._about_the_batch()}). Neither vLLM nor a checkpoint has got these weights. Look at the "
-                f"learning rate, at aer/alpha and its bounds and at the rewards, {AGAIN}"
+                f"learning rate, at aer/alpha and its bounds and at the rewards, then {AGAIN}"
             ) from fault
 
     def _about_the_batch(self) -> str:
@@ -118,7 +117,9 @@ class MethodTrainerMixin:
             if self._finished is not None:
                 step, client_states = self._finished
                 self._save(step, client_states)
-                print(f"[aer-train] step {step} is in the checkpoint {self._folder(f'global_step{step}')}", flush=True)
+                folder = self._folder(f"global_step{step}")
+                if folder.is_dir():  # with --ckpt.disable_ds and without --ckpt.save_hf OpenRLHF writes nothing
+                    print(f"[aer-train] step {step} is in the checkpoint {folder}", flush=True)
         finally:
             self._finished = None
             for tracker in filter(None, (self.wandb_logger, self.tensorboard_logger)):
@@ -168,8 +169,8 @@ class MethodTrainerMixin:
         runlog.rewind(self.run_dir, checkpoint_states.get("global_step", 0))
         self.guards.resume(checkpoint_states.get("global_step", 0))
         sidecar = Path(self.args.actor.model_name_or_path) / checkpoints.STATE_FILE
-        if STATE_KEY in checkpoint_states:
-            state = checkpoint_states[STATE_KEY]
+        if checkpoints.STATE_KEY in checkpoint_states:
+            state = checkpoint_states[checkpoints.STATE_KEY]
         elif checkpoint_states.get("global_step", 0) > 0:
             raise RunFault(
                 f"the checkpoint in {self.args.ckpt.path} was written without --aer.enable: the initial entropy is "
@@ -187,12 +188,12 @@ class MethodTrainerMixin:
         print(f"[aer-train] AER state restored: {self.method.state_dict()}", flush=True)
 
     def _with_state(self, client_states: dict | None) -> dict:
-        return {**(client_states or {}), STATE_KEY: checkpoints.state_of(self.method, self.args)}
+        return {**(client_states or {}), checkpoints.STATE_KEY: checkpoints.state_of(self.method, self.args)}
 
     def _folder(self, tag: str) -> Path:
         """Where OpenRLHF writes a checkpoint: DeepSpeed's folder, or that of the Hugging Face weights alone."""
         root = Path(self.args.ckpt.path)
-        return root / f"{tag}_hf" if self.args.ckpt.disable_ds else root / "_actor" / tag
+        return root / f"{tag}_hf" if self.args.ckpt.disable_ds else root / checkpoints.ACTOR / tag
 
     def _finish_checkpoint(self, tag: str) -> None:
         """All ranks have written theirs."""

@@ -95,4 +95,5 @@ class AEnt(EntropyMethod):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.coef, self.steps = float(state["coef"]), int(state["steps"])
+        self.coef = min(max(float(state["coef"]), self.config.coef_min), self.config.coef_max)
+        self.steps = int(state["steps"])

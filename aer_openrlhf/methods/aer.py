@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus, group_accuracy
-from .settings import require, setting
+from .settings import require, require_not_negative, setting
 
 Difficulty = Literal["linear", "step", "uniform"]
 Normalize = Literal["none", "mean"]
@@ -61,8 +61,8 @@ class AERConfig:
         "none",
         "name",
         "none: coefficient = alpha * weight (the paper's product form). mean: alpha * weight / mean weight, so "
-        "that alpha is the mean coefficient of the batch and keeps its grip as prompts become easy; use it with "
-        "an alpha_max above 0.01",
+        "that alpha is the mean coefficient of the batch and keeps its grip as prompts become easy, while no "
+        "coefficient is at coef_max; use it with an alpha_max above 0.01",
     )
     update: Update = setting(
         "proportional", "name", "controller: proportional adds eta * (target - entropy), sign adds or subtracts eta"
@@ -74,21 +74,25 @@ class AERConfig:
         "of the graded answer, where the reward function reports answer_tail_chars",
     )
     anchor_steps: int = setting(
-        1, "rollout steps", "rollout batches that H_0 is measured on; the coefficient is held at alpha_init until then"
+        1,
+        "rollout steps",
+        "rollout batches that H_0 is measured on; the coefficient is held at alpha_init until "
+        "then, unless target_entropy is given",
     )
     target_entropy: float | None = setting(None, "nats", "absolute target entropy instead of tau * H_0")
 
     def __post_init__(self) -> None:
         require(0 < self.rho <= 1, "rho", self.rho, "an accuracy in (0, 1], for example 0.5")
         require(0 < self.tau < 1, "tau", self.tau, "a fraction of the initial entropy in (0, 1), for example 0.4")
-        for name in ("eta", "alpha_init", "alpha_max"):
-            value = getattr(self, name)
-            require(0 <= value < math.inf, name, value, "a number not below 0")
+        require_not_negative(self, "eta", "alpha_init", "alpha_max")
         require(self.alpha_init <= self.alpha_max, "alpha_init", self.alpha_init, f"<= alpha_max ({self.alpha_max})")
         require(0 < self.coef_max < math.inf, "coef_max", self.coef_max, "a number above 0")
         require(self.anchor_steps >= 1, "anchor_steps", self.anchor_steps, "a whole number from 1")
         if self.target_entropy is not None:
             require(0 < self.target_entropy < math.inf, "target_entropy", self.target_entropy, "nats above 0")
+        if self.normalize == "mean":
+            wanted = f"at most coef_max ({self.coef_max}), which bounds the mean under normalize mean, or raise that"
+            require(self.alpha_max <= self.coef_max, "alpha_max", self.alpha_max, wanted)
         choices = {"difficulty": Difficulty, "normalize": Normalize, "update": Update, "entropy_tokens": EntropyTokens}
         for name, allowed in choices.items():
             value = getattr(self, name)
@@ -183,10 +187,7 @@ class EntropyController:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a saved state: H_0 is never measured again."""
-        missing = self.state_dict().keys() - state.keys()
-        if missing:
-            raise ValueError(f"the saved AER state lacks {', '.join(sorted(missing))}")
+        """Take over a saved state that has every key of `state_dict`: H_0 is never measured again."""
         self.alpha = float(state["alpha"])
         self.steps = int(state["steps"])
         self._anchor_sum = float(state["anchor_sum"])
@@ -246,4 +247,5 @@ class AER(EntropyMethod):
         return self.controller.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
         self.controller.load_state_dict(state)

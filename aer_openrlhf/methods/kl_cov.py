@@ -8,7 +8,8 @@ recipe/dapo/7b_kl_cov.sh (0.2 % and 1); their 32B script has a ratio of 2e-4, ve
 
 Known deviations: OpenRLHF's PPO clip stays, theirs has none: `--actor.eps_clip_low_high 1 1e9` takes it out. The
 threshold that the highest share lies above is that of the rollout batch at the rollout policy, theirs that of each
-micro-batch under the policy in training.
+micro-batch under the policy in training. Of tokens with equal covariance at the limit none is penalised (where every
+advantage is 0, no token at all), theirs takes as many as make up the share.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from .base import LossInputs, RolloutBatch, StepPlan
 from .covariance import CovarianceMethod, batch_covariance, token_covariance
@@ -57,12 +59,13 @@ class KLCov(CovarianceMethod):
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         covariance, means = batch_covariance(batch)
         count = max(1, round(self.config.ratio * len(covariance)))
-        threshold = float(covariance.topk(count).values[-1])
+        # The highest covariance that is not penalised: of equal ones at the limit none is, instead of all.
+        threshold = float(pad(covariance, (0, 1), value=-torch.inf).topk(count + 1).values[-1])
         weights = torch.full((len(batch.scores),), self.config.coef)
         metrics = {"aer/cov_threshold": threshold}
         return StepPlan(weights, batch.lengths, metrics, shared={**means, "cov_threshold": threshold})
 
     def loss(self, inputs: LossInputs) -> Tensor:
-        selected = (token_covariance(inputs) >= inputs.shared["cov_threshold"]) & inputs.mask.bool()
+        selected = (token_covariance(inputs) > inputs.shared["cov_threshold"]) & inputs.mask.bool()
         drift = (inputs.log_probs - inputs.old_log_probs).abs() * selected
         return (inputs.coefficients.unsqueeze(-1) * drift).sum() / inputs.num_tokens * inputs.dp_size

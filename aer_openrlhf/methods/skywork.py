@@ -72,4 +72,4 @@ class Skywork(EntropyMethod):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.coef = float(state["coef"])
+        self.coef = min(max(float(state["coef"]), self.config.coef_min), self.config.coef_max)

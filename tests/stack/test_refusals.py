@@ -51,6 +51,8 @@ def refusal(capsys, *argv) -> str:
         (["--aer.stop_on", "all_wrong", "--ckpt.disable_ds"], "leave that out, or give --ckpt.save_hf"),
         (["--aer.sample_tables", "-1"], "--aer.sample_tables is -1: give 0 or a number of steps"),
         (["--aer.guard.patience", "0"], "--aer.guard.patience is 0: give a whole number from 1"),
+        (["--aer.normalize", "mean", "--aer.alpha_max", "3"], "--aer.alpha_max is 3.0: give at most coef_max (2.0)"),
+        (["--reward.remote_url", ""], "give --reward.remote_url (docs/rewards.md) or --train.agent_func_path"),
         (["--vllm.num_engines", "0"], "give --vllm.num_engines 1 or more"),
         (["--actor.model_name_or_path", "/no/such/model"], "--actor.model_name_or_path /no/such/model"),
         (["--data.prompt_dataset", "missing.jsonl"], "--data.prompt_dataset missing.jsonl: there is no such file"),
@@ -66,10 +68,21 @@ def test_refused_with_the_mend(capsys, model_dir, flags, expected):
     assert line.startswith("aer-train: error: ")
 
 
-def test_what_aer_refuses_is_openrlhfs_business_while_aer_is_off(model_dir):
+def test_a_run_folder_that_cannot_be_made_is_refused(capsys, model_dir, tmp_path):
+    taken = tmp_path / "a_file"
+    taken.write_text("")
+    line = refusal(capsys, *base_arguments(str(model_dir)), "--aer.enable", "--aer.run_dir", taken / "run")
+    assert line.startswith(f"aer-train: error: --aer.run_dir {taken}/run: cannot be written (")
+    assert line.endswith("): give another folder")
+
+
+def test_what_aer_refuses_is_openrlhfs_business_while_aer_is_off(model_dir, capsys):
     args = parse(*base_arguments(str(model_dir)), "--actor.entropy_coef", "0.001", "--aer.rho", "9")
     assert args.actor.entropy_coef == 0.001
     assert args.aer.enable is False
+    # --aer.fused_head off is one of the base arguments
+    line = "[aer-train] without --aer.enable these have no effect: --aer.fused_head, --aer.rho\n"
+    assert line in capsys.readouterr().out
 
 
 def test_every_flag_is_in_the_help_beside_openrlhfs(capsys):

@@ -48,6 +48,13 @@ def test_resumed_equals_uninterrupted():
     assert resumed.state_dict() == whole.state_dict()
 
 
+def test_bounds_that_a_resumed_run_has_moved_act_at_once():
+    for saved, in_force in ((5e-3, 1e-3), (1e-5, 6e-4)):
+        method = AEnt(AEntConfig(coef_init=6e-4, coef_max=1e-3))
+        method.load_state_dict({"coef": saved, "steps": 40})
+        assert method.begin_step(make_step(0.2)).coefficients.tolist() == pytest.approx([in_force] * 2)
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("clamp", 1.0), ("clamp", -0.1), ("entropy_low", 0.5), ("coef_init", 1.0), ("lr", -1.0)]
 )

@@ -46,6 +46,17 @@ def test_config_names_the_wrong_field(field, value):
         AERConfig(**{field: value})
 
 
+def test_alpha_max_above_coef_max_is_refused_where_it_would_wind_up():
+    """One hard prompt of 32: the mean coefficient is 2 / 32 from alpha 0.0625 on, whatever alpha is."""
+    weight = torch.tensor([1.0] + [0.0] * 31)
+    means = [float(prompt_coefficients(alpha, weight, "mean", 2.0).mean()) for alpha in (0.05, 0.1, 5.0)]
+    assert means == pytest.approx([0.05, 0.0625, 0.0625])
+    AERConfig(normalize="mean", alpha_max=2.0)
+    AERConfig(normalize="none", alpha_max=2.5)
+    with pytest.raises(ValueError, match=r"^alpha_max is 2.5: give at most coef_max \(2.0\), which bounds the mean"):
+        AERConfig(normalize="mean", alpha_max=2.5)
+
+
 def test_config_is_frozen_with_the_published_defaults():
     config = AERConfig()
     assert (config.rho, config.tau, config.eta, config.alpha_init, config.alpha_max) == (0.5, 0.4, 1e-3, 0.0, 0.01)
@@ -133,9 +144,9 @@ def test_controller_refuses_an_entropy_that_is_none(entropy_sum, tokens):
         EntropyController(AERConfig()).update(entropy_sum, tokens)
 
 
-def test_controller_refuses_a_foreign_state():
-    with pytest.raises(ValueError, match="lacks anchor_sum"):
-        EntropyController(AERConfig()).load_state_dict({"alpha": 0.1, "steps": 3, "anchor_tokens": 5})
+def test_a_foreign_state_is_refused():
+    with pytest.raises(ValueError, match="the saved state of aer lacks anchor_sum"):
+        AER(AERConfig()).load_state_dict({"alpha": 0.1, "steps": 3, "anchor_tokens": 5})
 
 
 entropies = st.lists(st.floats(0.0, 12.0), min_size=1, max_size=60)

@@ -1,12 +1,15 @@
 """Which checkpoint is gone on from, and which flags it goes with."""
 
+import errno
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from aer_openrlhf.integration import checkpoints
+from aer_openrlhf.integration.faults import AGAIN, RunFault
 from aer_openrlhf.integration.flags import add_arguments, build_method
 
 
@@ -32,9 +35,10 @@ def write(folder, step: int, args: SimpleNamespace) -> None:
     """A checkpoint as DeepSpeed and we write it, a minute after the one before."""
     target = folder / "_actor" / f"global_step{step}"
     target.mkdir(parents=True)
-    for name in ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_optim_states.pt"):
-        torch.save({"weights": torch.ones(1000)}, target / name)
-    checkpoints.write_state(target, checkpoints.state_of(build_method(args), args))
+    state = checkpoints.state_of(build_method(args), args)
+    torch.save({"module": torch.ones(1000), "global_step": step, "aer": state}, target / "mp_rank_00_model_states.pt")
+    torch.save({"optimizer": torch.ones(1000)}, target / "zero_pp_rank_0_mp_rank_00_optim_states.pt")
+    checkpoints.write_state(target, state)
     os.utime(target / checkpoints.STATE_FILE, (60.0 * step, 60.0 * step))
     (folder / "_actor" / "latest").write_text(f"global_step{step}")
 
@@ -74,6 +78,54 @@ def test_a_checkpoint_that_not_every_rank_finished_gives_way(three, capsys):
     checkpoints.prepare_resume(arguments(three))
     assert latest(three) == "global_step2"
     assert "not all ranks have finished" in capsys.readouterr().out
+
+
+def write_stock(folder, step: int) -> None:
+    """A checkpoint of a run without --aer.enable."""
+    write(folder, step, arguments(folder))
+    target = folder / "_actor" / f"global_step{step}"
+    (target / checkpoints.STATE_FILE).unlink()
+    torch.save({"module": torch.ones(1000), "global_step": step}, target / "mp_rank_00_model_states.pt")
+
+
+def test_a_whole_checkpoint_of_a_run_without_aer_is_refused_and_stays(three):
+    write_stock(three, 4)
+    folder = three / "_actor"
+    message = (
+        f"the checkpoint {folder}/global_step4 was written without --aer.enable, the initial entropy is not in it: "
+        f"leave --aer.enable out, write global_step3, which has it, into {folder}/latest, or start a new run from its "
+        "Hugging Face folder without --ckpt.load_enable"
+    )
+    with pytest.raises(ValueError) as refused:
+        checkpoints.prepare_resume(arguments(three))
+    assert str(refused.value) == message
+    assert latest(three) == "global_step4" and (folder / "global_step4").is_dir()
+    assert not (three / "damaged").exists()
+
+
+def test_stock_checkpoints_alone_are_refused(tmp_path):
+    write_stock(tmp_path, 1)
+    with pytest.raises(ValueError, match=r"without --aer.enable.*: leave --aer.enable out, or start a new run"):
+        checkpoints.prepare_resume(arguments(tmp_path))
+
+
+def test_a_cut_off_checkpoint_of_a_run_without_aer_is_damaged(three, capsys):
+    write_stock(three, 4)
+    model = three / "_actor" / "global_step4" / "mp_rank_00_model_states.pt"
+    model.write_bytes(model.read_bytes()[:-100])
+    checkpoints.prepare_resume(arguments(three))
+    assert latest(three) == "global_step3"
+    assert "going on from global_step3" in capsys.readouterr().out
+
+
+def test_a_plan_says_what_would_happen_and_changes_nothing(three, capsys):
+    broken = three / "_actor" / "global_step3"
+    (broken / checkpoints.STATE_FILE).unlink()
+    plan = checkpoints.plan_resume(arguments(three, "--aer.eta", "0.2"))
+    assert plan == (three / "_actor" / "global_step2", broken)
+    assert latest(three) == "global_step3" and broken.is_dir()
+    printed = capsys.readouterr().out
+    assert "going on from global_step2" in printed and "--aer.eta is 0.2, was 0.001" in printed
 
 
 def test_an_empty_pointer_is_mended(three):
@@ -137,3 +189,28 @@ def test_another_temperature_is_refused_where_a_value_was_measured(three, tmp_pa
     fixed = tmp_path / "fixed"
     write(fixed, 1, arguments(fixed, "--aer.method", "fixed"))
     checkpoints.prepare_resume(arguments(fixed, "--aer.method", "fixed", temperature=0.7))
+
+
+def test_a_failed_write_names_the_disk_of_a_folder_that_could_not_be_made(tmp_path):
+    folder = tmp_path / "absent" / "checkpoints"
+    free = shutil.disk_usage(tmp_path).free / 2**30
+    denied = PermissionError(errno.EACCES, "Permission denied", str(folder))
+    with pytest.raises(RunFault) as fault, checkpoints.writing("--ckpt.path", str(folder)):
+        raise denied
+    line = str(fault.value)
+    assert line.startswith(f"--ckpt.path {folder}: the weights could not be written ({denied}; ")
+    assert float(line.split("; ")[1].split(" GiB")[0]) == pytest.approx(free, abs=1.0)
+    assert line.endswith(f"make room there, or give another folder; checkpoints from before are whole. Then {AGAIN}")
+
+
+def test_a_failed_write_without_a_word_is_named_by_its_class(tmp_path):
+    with pytest.raises(RunFault, match=r"could not be written \(OSError; "), checkpoints.writing("--f", str(tmp_path)):
+        raise OSError
+    with pytest.raises(MemoryError), checkpoints.writing("--f", str(tmp_path)):
+        raise MemoryError
+
+
+def test_nothing_can_be_looked_at_but_the_root(monkeypatch):
+    monkeypatch.setattr("os.path.exists", lambda path: str(path) == "/")
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free={"/": 7}[str(path)]))
+    assert checkpoints.free_space("/closed/folder") == 7

@@ -7,7 +7,9 @@ from ray._raylet import ActorID
 from ray.core.generated.common_pb2 import ActorDiedErrorContext
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError
 
+from aer_openrlhf.cli import train_ppo_ray
 from aer_openrlhf.integration import faults, stopping
+from aer_openrlhf.integration.leaving import LeaveTraining
 
 
 def through_ray(error: Exception) -> Exception:
@@ -98,6 +100,32 @@ def test_an_actor_out_of_reach_points_to_its_node():
 
 def test_any_other_error_is_its_first_line():
     assert faults.explain(through_ray(ValueError("first\nsecond"))) == "ValueError: first (traceback above)"
+
+
+@pytest.mark.parametrize(
+    ("disable_ds", "way_on"),
+    [
+        (False, "start the same command again: with --ckpt.load_enable it goes on from the newest checkpoint"),
+        (
+            True,
+            "start again: with --ckpt.disable_ds training starts anew, from --actor.model_name_or_path, which may be "
+            "the newest folder of --ckpt.save_hf",
+        ),
+    ],
+)
+def test_the_last_line_says_how_to_go_on(monkeypatch, capsys, disable_ds, way_on):
+    with pytest.raises(SystemExit) as end:
+        train_ppo_ray._end(faults.RunFault(f"mend the reward, then {faults.AGAIN}"), disable_ds)
+    assert end.value.code == f"aer-train: error: mend the reward, then {way_on}"
+    monkeypatch.setattr(stopping, "_key", lambda: b"key")
+    monkeypatch.setattr("ray.experimental.internal_kv._internal_kv_get", lambda key: b"SIGTERM")
+    with pytest.raises(LeaveTraining) as leave:
+        stopping.StopRequest().raise_if_made()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        train_ppo_ray._end(leave.value, disable_ds)
+    assert end.value.code == 0
+    assert capsys.readouterr().err == f"aer-train: stopped by SIGTERM; to go on, {way_on}\n"
 
 
 def test_the_first_signal_asks_and_the_second_ends(monkeypatch, capfd):

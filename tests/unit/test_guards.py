@@ -149,6 +149,12 @@ def test_the_message_holds_the_numbers_and_a_flag_that_the_method_has():
     assert "--aer.alpha_max" not in message("skywork")[0]
 
 
+def test_alpha_at_its_bound_points_to_coef_max_where_that_binds():
+    guards = Guards(GuardConfig(alpha_at_max=1), "aer", 0.01)
+    (warning,) = guards.check(1, HEALTHY | {"aer/alpha": 0.01})
+    assert "with that and aer/coef_mean below aer/alpha, raise --aer.coef_max or --aer.rho" in warning.message
+
+
 def test_another_method_is_never_told_a_flag_of_aer():
     for guard in GUARDS.values():
         assert "--aer." not in (guard.mend_elsewhere or guard.mend)

@@ -14,10 +14,49 @@ def make_step():
     return make_batch([1, 0], [0.0] * 4, [2, 2], 2, advantages=ADVANTAGES, log_probs=LOG_PROBS)
 
 
-def test_the_threshold_is_that_of_the_highest_share():
-    assert KLCov(KLCovConfig(ratio=0.5)).begin_step(make_step()).metrics == {"aer/cov_threshold": 2.0}
-    assert KLCov(KLCovConfig(ratio=0.75)).begin_step(make_step()).metrics == {"aer/cov_threshold": -1.0}
-    assert KLCov(KLCovConfig(ratio=1e-6)).begin_step(make_step()).metrics == {"aer/cov_threshold": 2.0}  # one at least
+def selected(ratio, advantages, log_probs):
+    """Which of the tokens of two responses are penalised before the policy has moved."""
+    batch = make_batch(
+        [1, 0], [0.0] * len(advantages), [len(advantages) // 2] * 2, 2, advantages=advantages, log_probs=log_probs
+    )
+    method = KLCov(KLCovConfig(ratio=ratio))
+    plan = method.begin_step(batch)
+    old = batch.padded(batch.log_probs)
+    drifted = (old - 1.0).requires_grad_()
+    inputs = make_loss_inputs(
+        None,
+        batch.mask(),
+        plan.coefficients,
+        1,
+        advantages=batch.padded(batch.advantages),
+        log_probs=drifted,
+        old_log_probs=old,
+        # the policy has drifted by 1 everywhere: the covariance of the rollout policy is that about a mean of one less
+        shared={**plan.shared, "log_prob_mean": plan.shared["log_prob_mean"] - 1.0},
+    )
+    method.loss(inputs).backward()
+    return drifted.grad.flatten().bool().tolist()
+
+
+def test_the_share_of_highest_covariance_is_penalised():
+    advantages, log_probs = [3.0, 1.0, -1.0, -3.0], [-1.0, -3.0, -2.5, -1.5]
+    # mean 0 and -2: covariances 3, -1, 0.5, -1.5
+    assert selected(0.5, advantages, log_probs) == [True, False, True, False]
+    assert selected(0.75, advantages, log_probs) == [True, True, True, False]
+    assert selected(1.0, advantages, log_probs) == [True] * 4
+    assert selected(1e-6, advantages, log_probs) == [True, False, False, False]  # one at least
+
+
+def test_no_more_than_the_share_where_covariances_are_equal():
+    log_probs = [-1.0, -3.0, -2.5, -1.5]
+    assert selected(0.25, [0.0] * 4, log_probs) == [False] * 4  # no response is better than another
+    assert selected(0.75, ADVANTAGES, LOG_PROBS) == [True, False, False, True]  # 2, -1, -1, 2: two of three
+    assert selected(0.5, ADVANTAGES, LOG_PROBS) == [True, False, False, True]
+
+
+def test_the_threshold_is_the_highest_covariance_that_is_not_penalised():
+    assert KLCov(KLCovConfig(ratio=0.5)).begin_step(make_step()).metrics == {"aer/cov_threshold": -1.0}
+    assert KLCov(KLCovConfig(ratio=0.25)).begin_step(make_step()).metrics == {"aer/cov_threshold": 2.0}
 
 
 def test_loss_and_gradient_by_hand():

@@ -6,6 +6,8 @@ import math
 import pickle
 from types import SimpleNamespace
 
+import pytest
+
 from aer_openrlhf import runlog
 
 
@@ -43,6 +45,13 @@ def test_config_records_arguments_and_versions_but_no_secret(tmp_path, monkeypat
     assert config["args"]["key"] == "kept"
     assert config["command"][-2:] == ["--aer.rho", "0.5"]
     assert config["versions"]["torch"]
+
+
+@pytest.mark.parametrize("flag", ["--logger.wandb.key", "--logger.wandb.k", "--logger.wandb.ke"])
+def test_no_spelling_of_a_secret_flag_records_its_value(flag):
+    arguments = ["--logger.wandb.project", "p", flag, "s3cret", f"{flag}=s3cret", "--aer.rho", "0.5"]
+    hidden = ["--logger.wandb.project", "p", flag, "(not recorded)", f"{flag}=(not recorded)", "--aer.rho", "0.5"]
+    assert runlog._without_secrets(arguments) == hidden
 
 
 def test_a_fresh_run_moves_old_metrics_aside_and_a_resume_keeps_them(tmp_path, monkeypatch):

@@ -34,6 +34,13 @@ def test_resumed_equals_uninterrupted():
         resumed.load_state_dict({"alpha": 1.0})
 
 
+def test_bounds_that_a_resumed_run_has_moved_act_at_once():
+    for saved, in_force in ((5e-3, 1e-3), (1e-5, 1e-4)):
+        method = Skywork(SkyworkConfig(coef_init=1e-3, coef_min=1e-4, coef_max=1e-3))
+        method.load_state_dict({"coef": saved})
+        assert run(method, [0.1]) == pytest.approx([in_force])
+
+
 def test_bounds_are_checked():
     with pytest.raises(
         ValueError, match=r"coef_init is 0.01: give a number from coef_min \(0.0\) to coef_max \(0.005\)"
