@@ -45,6 +45,47 @@ def test_the_right_hand_side_is_no_equation():
     assert grade("0", "x^2+y=0") is Verdict.WRONG
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("2(x+3)", r"\text{2x+3}"),
+        ("2(x+3)", r"2x+3\text{.}"),
+        ("(x+1)^2", r"\text{x+1^2}"),
+        ("(a+b)c", r"\text{a+bc}"),
+        ("(n+1)!", r"\text{n+1}"),
+        ("|x-1|", r"\text{x-1}"),
+        ("2^{x+1}", r"\text{2^x+1}"),
+        ("2^{n}+1", r"2^{n+1}\text{.}"),
+        (r"\frac{1}{23}", r"\frac{12}{3}\text{.}"),
+        ("3.5", r"\text{3 5}"),
+        ("0.25", r"025\text{?}"),
+        ("-(x+1)", r"-x+1\text{!}"),
+        (r"2(x+3)\text{ for }x>0", r"2x+3\text{ for }x>0"),
+    ],
+)
+def test_the_same_letters_are_not_the_same_formula(gold, answer):
+    assert grade(gold, answer) is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("2(x+3)", r"\text{2(x+3)}"),
+        ("2(x+3)", r"\text{2x+6}"),
+        ("ab+c", r"\text{ab+c}"),
+        (r"\frac{1}{2}", r"\frac{2}{4}\text{.}"),
+        ("(1,2)", r"\text{(1,2)}"),
+        ("Bob", r"\text{Bob}"),
+        (r"\text{Bob}", "Bob"),
+        (r"11^{\text{th}}", "11^{th}"),
+        (r"\text{June 20}", "June 20"),
+        (r"5:21\textsc{pm}", r"5:21\text{ p.m.}"),
+    ],
+)
+def test_a_formula_in_text_is_a_formula_and_words_are_words(gold, answer):
+    assert grade(gold, answer) is Verdict.CORRECT
+
+
 @pytest.mark.parametrize("answer", ["5|", r"\frac{1}{", r"\unknown{5}", "," * 100_000 + "5", "x'"])
 def test_unparsed(answer):
     assert grade("5", answer) is Verdict.UNPARSED

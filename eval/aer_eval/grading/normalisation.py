@@ -62,7 +62,7 @@ _WRAPPERS = _rules(
     (r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|mathstrut)(?![a-zA-Z])", ""),
 )
 _FONTS = _rules(
-    (r"\\(?:textbf|textit|textrm|textsf|textup|textnormal|texttt|emph|mbox|hbox)(?![a-zA-Z])", r"\\text"),
+    (r"\\(?:textbf|textit|textrm|textsf|textup|textsc|textnormal|texttt|emph|mbox|hbox)(?![a-zA-Z])", r"\\text"),
     (r"\\text\s*(?=\{)", r"\\text"),
     (r"\\text\s*([0-9a-zA-Z])(?![a-zA-Z])", r"\\text{\1}"),
     (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),

@@ -31,7 +31,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Words:
-    """A word or a phrase; ``text`` holds its letters and digits in lower case."""
+    """A word or a phrase; ``text`` is what ``letters_of`` keeps of it."""
 
     text: str
 
@@ -92,6 +92,8 @@ _BASED = re.compile(r"(-?[\dA-Z.]*\d[\dA-Z.]*)_(\d+)")
 _RATIO = re.compile(r"(?:\d[\d.]*|[a-z])(?:\s*:\s*(?:\d[\d.]*|[a-z]))+")
 _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Z])\)?[.):]?", re.IGNORECASE)
 _PHRASE = re.compile(r"[a-zA-Z][a-zA-Z .'-]*[a-zA-Z.]")
+_TEXT = re.compile(r"\\text\s?\{((?:[^{}]|\{[^{}]*\})*)\}")
+_WORD = re.compile(r"[a-zA-Z]{2}|[a-zA-Z]\.\s*[a-zA-Z]")  # or an abbreviation such as p.m.
 _PHRASES_OF_MATHS = {
     "infinity": r"\infty",
     "emptyset": r"\emptyset",
@@ -333,16 +335,27 @@ def _is_phrase(text: str) -> bool:
 
 
 def letters_of(text: str) -> str:
-    """What of a phrase counts: letters, digits and signs, in lower case."""
-    return "".join(re.findall(r"[^\W_]|[:<>=+^/*-]", re.sub(r"\\text\s?", "", text).casefold()))
+    """What of a phrase counts, in lower case: all but spaces and full stops, which count between digits only.
+
+    Brackets count, and so do the braces around more than one letter or digit: two formulas differ where they do.
+    """
+    text = re.sub(r"(?<!\\)\{(\w)\}", r"\1", _without_text(text).casefold())
+    return re.sub(r"(?<!\d)\.|\.(?!\d)|(?<!\d)\s+|\s+(?!\d)|[\"?]", "", text)
+
+
+def _without_text(text: str) -> str:
+    r"""The words in ``\text{}`` as they are; no ``\text`` is left, whatever its braces."""
+    return re.sub(r"\\text(?![a-zA-Z])", " ", _TEXT.sub(r" \1 ", text))
 
 
 def _read_words(text: str) -> Answer:
-    content = re.sub(r"\\text\s?|[{}]", " ", text).strip()
+    content = re.sub(r"\s+", " ", _without_text(text)).strip().rstrip(" .?")
     content = re.sub(r"^(?:an?|the) ", "", content, flags=re.IGNORECASE)
     choice = _CHOICE.fullmatch(content)
     if choice:
         return Value(choice[1])
+    if not _WORD.search(re.sub(r"\\[a-zA-Z]+", "", content)):
+        return _read(content, 2)  # \text{2(x+3)} is a formula
     number, unit = split_unit(content)
     if number != content and re.fullmatch(r"\\text\s?\{[^{}]*\}", text):  # \text{5 apples}
         return Value(number, unit=unit)
