@@ -86,6 +86,44 @@ def test_a_formula_in_text_is_a_formula_and_words_are_words(gold, answer):
     assert grade(gold, answer) is Verdict.CORRECT
 
 
+CHANGING_WORDS = (
+    *("factorial", "squared", "cubed", "halves", "thirds", "fifth", "dozen", "dozen eggs", "million", "lakh"),
+    *("plus four", "over two", "times ten", "radical two", "modulo four", "and a half", "to the fourth", "out of ten"),
+)
+UNITS = (
+    *("square units", "cubic feet", "times", "times a week", "times as many", "quarters", "months", "roots"),
+    *("squares", "fourth graders", "two-digit numbers", "children tickets", "points over par"),
+)
+
+
+@pytest.mark.parametrize("words", CHANGING_WORDS)
+def test_words_that_change_the_value_are_no_unit(words):
+    assert grade("5", f"5\\text{{ {words}}}") is Verdict.WRONG
+    assert grade("5", f"\\text{{5 {words}}}") is Verdict.WRONG
+    assert grade("5", f"5 {words}") is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize("words", UNITS)
+def test_words_that_are_counted_are_a_unit(words):
+    assert grade("5", f"5\\text{{ {words}}}") is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        (r"\$5", "5 cents", Verdict.WRONG),
+        ("5 cents", "$5", Verdict.WRONG),
+        (r"\$5", "5 hours", Verdict.WRONG),
+        (r"\$5", "5", Verdict.CORRECT),
+        (r"\$5", r"5.00\text{ dollars}", Verdict.CORRECT),
+        ("5 cents", "$5$", Verdict.CORRECT),  # delimiters of mathematics
+        ("5", r"\$5", Verdict.CORRECT),
+    ],
+)
+def test_a_dollar_sign_is_a_unit(gold, answer, verdict):
+    assert grade(gold, answer) is verdict
+
+
 @pytest.mark.parametrize("answer", ["5|", r"\frac{1}{", r"\unknown{5}", "," * 100_000 + "5", "x'"])
 def test_unparsed(answer):
     assert grade("5", answer) is Verdict.UNPARSED

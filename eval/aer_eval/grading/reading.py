@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from aer_eval.grading.normalisation import normalise
-from aer_eval.grading.units import split_unit
+from aer_eval.grading.units import DOLLARS, split_unit
 
 MAX_DEPTH = 12
 """Brackets nested deeper are left as text."""
@@ -105,7 +105,9 @@ _PHRASES_OF_MATHS = {
 @lru_cache(maxsize=2**14)
 def read(answer: str) -> Answer:
     """What an answer is. Never fails: what is not understood is a ``Value`` with its text."""
-    return _read(normalise(answer), MAX_DEPTH)
+    found = _read(normalise(answer), MAX_DEPTH)
+    in_dollars = isinstance(found, Value) and found.unit is None and DOLLARS.search(answer)
+    return replace(found, unit="dollar") if in_dollars else found
 
 
 def _read(text: str, depth: int) -> Answer:
