@@ -124,6 +124,27 @@ def test_a_dollar_sign_is_a_unit(gold, answer, verdict):
     assert grade(gold, answer) is verdict
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        ("5", r"5 \pmod 7", Verdict.CORRECT),
+        ("5", r"x \equiv 5\pmod{7}", Verdict.CORRECT),
+        ("5", r"5\text{ (mod }7)", Verdict.CORRECT),
+        ("5", r"6\pmod 7", Verdict.WRONG),
+        ("5", r"x\equiv 5\pmod 7, x\equiv 6\pmod 7", Verdict.WRONG),
+        (r"5\pmod 7", r"5\bmod 7", Verdict.CORRECT),
+        (r"5\pmod 7", r"x\equiv5 \mod{7}", Verdict.CORRECT),
+        (r"5\pmod 7", r"5\pmod 8", Verdict.WRONG),
+        (r"5\pmod 7", "5", Verdict.WRONG),
+        (r"5\pmod 7", "5-7od, 5+7od", Verdict.WRONG),
+        (r"n \equiv 0,2(\bmod 6)", r"2, 0 \pmod 6", Verdict.CORRECT),
+        (r"n=1 \text{ or } n\equiv 2\pmod{4}", r"n\equiv 2\pmod4 \text{ or } n=1", Verdict.CORRECT),
+    ],
+)
+def test_a_modulus(gold, answer, verdict):
+    assert grade(gold, answer) is verdict
+
+
 @pytest.mark.parametrize("answer", ["5|", r"\frac{1}{", r"\unknown{5}", "," * 100_000 + "5", "x'"])
 def test_unparsed(answer):
     assert grade("5", answer) is Verdict.UNPARSED
@@ -218,9 +239,10 @@ def test_equal_wrong_answers_share_a_class():
     lists = classes("7", "1,2", r"\{2,1\}", r"1\text{ and }2")
     polynomials = classes("7", "(x+1)^2", "x^2+2x+1", "1+2x+x^2")
     words = classes("7", r"\text{Monday}", "monday")
-    groups = [half, root, lists, polynomials, words]
-    assert [len(set(group)) for group in groups] == [1] * 5
-    assert len(set().union(*groups)) == 5
+    residues = classes("7", r"x\equiv 5\pmod 9", r"5\bmod{9}")
+    groups = [half, root, lists, polynomials, words, residues]
+    assert [len(set(group)) for group in groups] == [1] * 6
+    assert len(set().union(*groups)) == 6
 
 
 def test_a_wrong_answer_never_has_the_class_of_the_reference():

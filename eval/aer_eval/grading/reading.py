@@ -65,7 +65,15 @@ class Equation:
     text: str
 
 
-Answer = Value | Words | Based | Collection | Equation
+@dataclass(frozen=True)
+class Residue:
+    r"""One or several values by a modulus, as in ``x \equiv 2, 5 \pmod{7}``."""
+
+    value: Answer
+    modulus: Answer
+
+
+Answer = Value | Words | Based | Collection | Equation | Residue
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\s?|\\.|.", re.DOTALL)
 _OPENING = frozenset(("(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil", r"\begin"))
@@ -94,6 +102,8 @@ _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Z])\)?[.):]?", re.
 _PHRASE = re.compile(r"[a-zA-Z][a-zA-Z .'-]*[a-zA-Z.]")
 _TEXT = re.compile(r"\\text\s?\{((?:[^{}]|\{[^{}]*\})*)\}")
 _WORD = re.compile(r"[a-zA-Z]{2}|[a-zA-Z]\.\s*[a-zA-Z]")  # or an abbreviation such as p.m.
+_PM, _MP = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
+_MODULUS = re.compile(r"(.*\S)\s*\\pmod\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
 _PHRASES_OF_MATHS = {
     "infinity": r"\infty",
     "emptyset": r"\emptyset",
@@ -114,7 +124,7 @@ def _read(text: str, depth: int) -> Answer:
     text = _without_membership(_conclusion(text.strip()))
     if depth == 0:
         return Value(text)
-    for reader in (_read_list, _read_relation, _read_union, _read_bracketed, _read_matrix):
+    for reader in (_read_residue, _read_list, _read_relation, _read_union, _read_bracketed, _read_matrix):
         answer = reader(text, depth - 1)
         if answer is not None:
             return replace(answer, text=text) if isinstance(answer, Collection) else answer
@@ -203,6 +213,15 @@ def _intersection(one: Answer, other: Answer) -> Answer | None:
     if one.items[1] not in _INFINITE or other.items[0] not in _INFINITE or "union" in (one.kind, other.kind):
         return None
     return Collection(one.kind[0] + other.kind[1], (one.items[0], other.items[1]))
+
+
+def _read_residue(text: str, depth: int) -> Answer | None:
+    match = _MODULUS.fullmatch(text)
+    if match is None or r"\pmod" in match[1] or _split(match[1], frozenset((r"\lor", r"\land")))[1]:
+        return None
+    parts, _ = _split(match[1], frozenset((r"\equiv",)))
+    value = parts[1] if len(parts) == 2 and _UNKNOWN.fullmatch(parts[0]) else match[1]
+    return Residue(_read(value, depth), _read(match[2], depth))
 
 
 def _read_list(text: str, depth: int) -> Answer | None:
@@ -310,9 +329,9 @@ def _read_matrix(text: str, depth: int) -> Answer | None:
 
 
 def _read_single(text: str) -> Answer:
-    if r"\pm" in text or r"\mp" in text:
-        upper = text.replace(r"\pm", "+").replace(r"\mp", "-")
-        lower = text.replace(r"\pm", "-").replace(r"\mp", "+")
+    if _PM.search(text) or _MP.search(text):
+        upper = _MP.sub("-", _PM.sub("+", text))
+        lower = _MP.sub("+", _PM.sub("-", text))
         return Collection("list", (_read_single(_unsigned(upper)), _read_single(_unsigned(lower))))
     plain = re.sub(r"\\text\s?|[{}() ]", "", text)
     based = _BASED.fullmatch(plain)
