@@ -196,6 +196,11 @@ def test_verdict_on_a_response(text, finish_reason, verdict):
         "m+n=73",
         "m+n = 64+9 = 73",
         "x^2+1=73",
+        "73=m",
+        "64+9 = 73 = m",
+        "m+n = 1{,}000-927 = 73",
+        r"\text{Area} = 73\text{ square units}",
+        r"p \equiv 73 \pmod{100}",
         r"\text{73}",
         r"\textbf{73}",
         r"\mathbf{73}",
@@ -210,13 +215,21 @@ def test_integer_answers(answer):
     assert graded("73", f"So \\boxed{{{answer}}}", answer_type="integer").verdict is Verdict.CORRECT
 
 
-@pytest.mark.parametrize("answer", ["37", "173", "73.5", "-73", "73x", "7,3", "m+n=74", "73=m", "73!", "7 3"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("37", "173", "73.5", "-73", "73x", "7,3", "m+n=74", "74=m", "73!", "7 3"),
+        *(r"n\ne73", r"n\not=73", "n!=73", r"m\ne 72, m=73", "72, m=73", "m=72, n=73", "x_1=73, x_2=73"),
+        *("n>=73", "n<=73", r"72\le n=73", r"n=73 \text{ or } 74"),
+    ],
+)
 def test_wrong_integer_answers(answer):
     assert graded("73", f"So \\boxed{{{answer}}}", answer_type="integer").verdict is not Verdict.CORRECT
 
 
 def test_commas_in_large_integers():
-    assert graded("12345", r"\boxed{12,345}", answer_type="integer").verdict is Verdict.CORRECT
+    for answer in ("12,345", "m+n=12,345", "m+n = 11,345+1{,}000 = 12,345"):
+        assert graded("12345", f"\\boxed{{{answer}}}", answer_type="integer").verdict is Verdict.CORRECT
 
 
 def test_extracted_is_what_stands_in_the_response():
