@@ -116,8 +116,9 @@ _PHRASES_OF_MATHS = {
 def read(answer: str) -> Answer:
     """What an answer is. Never fails: what is not understood is a ``Value`` with its text."""
     found = _read(normalise(answer), MAX_DEPTH)
-    in_dollars = isinstance(found, Value) and found.unit is None and DOLLARS.search(answer)
-    return replace(found, unit="dollar") if in_dollars else found
+    if isinstance(found, Value) and found.unit is None and DOLLARS.search(answer):
+        return replace(found, unit="dollar")
+    return found
 
 
 def _read(text: str, depth: int) -> Answer:
