@@ -155,10 +155,14 @@ def test_reading_is_fast_whatever_the_text(piece):
 CHARACTERS = r"0123456789.,;:+-*/=<>()[]{}|!^_%$&'~ xyiC٣"
 COMMANDS = (
     *(r"\frac", r"\sqrt", r"\text{", r"\overline{", r"\{", r"\}", r"\pm", r"\le", r"\cup", r"\in", r"\pi", r"\infty"),
-    *(r"\,", r"\\", r"\circ", r"\sin", r"\left", r"\cdot", "and", "or", "cm"),
+    *(r"\,", r"\\", r"\circ", r"\sin", r"\left", r"\cdot", "and", "or", "cm", r"\textsl{"),
 )
 PARTS = (*CHARACTERS, *(command + " " for command in COMMANDS), r"\begin{pmatrix}", r"\end{pmatrix}")
 LATEX = st.lists(st.sampled_from(PARTS), max_size=40).map("".join)
+
+
+def test_a_command_that_begins_like_text_is_read():
+    assert read(r"\textasciitilde 5") == Value("5")
 
 
 @given(LATEX)

@@ -366,8 +366,8 @@ def letters_of(text: str) -> str:
 
 
 def _without_text(text: str) -> str:
-    r"""The words in ``\text{}`` as they are; no ``\text`` is left, whatever its braces."""
-    return re.sub(r"\\text(?![a-zA-Z])", " ", _TEXT.sub(r" \1 ", text))
+    r"""The words in ``\text{}`` as they are; nothing is left that begins with ``\text``, whatever its braces."""
+    return re.sub(r"\\text[a-zA-Z]*", " ", _TEXT.sub(r" \1 ", text))
 
 
 def _read_words(text: str) -> Answer:
