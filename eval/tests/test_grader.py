@@ -40,6 +40,28 @@ def test_both_ways_round(gold, answer):
     assert grade(gold, answer) is grade(answer, gold) is Verdict.CORRECT
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("x+1", "|x+1|"),
+        ("10-x", "|x-10|"),
+        ("x-12", r"\sqrt{(x-12)^2}"),
+        (r"(1,\infty)", r"\{x\in\mathbb{Z} \mid x>1\}"),
+        ("21_3", "2(1_3)"),
+    ],
+)
+def test_alike_in_part_is_not_the_same(gold, answer):
+    assert grade(gold, answer) is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [("21_3", "(21)_3"), (r"\{x\in\mathbb{Z} \mid x>1\}", r"\{n\in\mathbb{Z} : 1<n\}"), ("|x-10|", "|10-x|")],
+)
+def test_the_same_in_other_words(gold, answer):
+    assert grade(gold, answer) is Verdict.CORRECT
+
+
 def test_the_right_hand_side_is_no_equation():
     assert grade("x^2+y=0", "0") is Verdict.WRONG
     assert grade("0", "x^2+y=0") is Verdict.WRONG

@@ -49,8 +49,8 @@ class Collection:
     r"""Several answers in brackets, or none.
 
     ``kind`` is ``list`` (no brackets), ``set``, ``union``, ``matrix`` (of rows), ``row``, ``chain<`` (of growing
-    values; ``chain\le`` and mixed ones likewise), ``ratio``, or a pair of brackets: ``()`` is a tuple or an open
-    interval, ``[]``, ``[)``, ``(]`` are the other intervals.
+    values; ``chain\le`` and mixed ones likewise), ``ratio``, ``Z`` (the integers of something, ``N`` and so on), or a
+    pair of brackets: ``()`` is a tuple or an open interval, ``[]``, ``[)``, ``(]`` are the other intervals.
     """
 
     kind: str
@@ -96,7 +96,7 @@ NAME = re.compile(
 """What may stand before an equals sign without being part of the answer."""
 _UNKNOWN = re.compile(rf"{_VARIABLE.pattern}(?:\([a-z]\))?")
 _MATRIX = re.compile(r"(?P<factor>[^&]*?)\s*(?:\\cdot\s*)?\\begin\{pmatrix\}(?P<body>.*)\\end\{pmatrix\}", re.DOTALL)
-_BASED = re.compile(r"(-?[\dA-Z.]*\d[\dA-Z.]*)_(\d+)")
+_BASED = re.compile(r"\(?(-?[\dA-Z.]*\d[\dA-Z.]*)\)?_\(?(\d+)\)?")
 _RATIO = re.compile(r"(?:\d[\d.]*|[a-z])(?:\s*:\s*(?:\d[\d.]*|[a-z]))+")
 _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Z])\)?[.):]?", re.IGNORECASE)
 _PHRASE = re.compile(r"[a-zA-Z][a-zA-Z .'-]*[a-zA-Z.]")
@@ -308,7 +308,9 @@ def _read_bracketed(text: str, depth: int) -> Answer | None:
     if kind == "set" and not separators:
         condition, builder = _split(content, frozenset(("|", ":")))
         if len(condition) == 2 and builder:
-            return _read(condition[1], depth)  # {x | x > 1}
+            values = _read(condition[1], depth)  # {x | x > 1}
+            domain = re.search(r"\\mathbb\{([^R])\}", condition[0])
+            return Collection(domain[1], (values,)) if domain else values
     if separators and all(parts):
         items = tuple(_read(part, depth) for part in parts)
         return _collection("set", list(items)) if kind == "set" else Collection(kind, items)
@@ -334,7 +336,7 @@ def _read_single(text: str) -> Answer:
         upper = _MP.sub("-", _PM.sub("+", text))
         lower = _MP.sub("+", _PM.sub("-", text))
         return Collection("list", (_read_single(_unsigned(upper)), _read_single(_unsigned(lower))))
-    plain = re.sub(r"\\text\s?|[{}() ]", "", text)
+    plain = re.sub(r"\\text\s?|[{} ]", "", text)
     based = _BASED.fullmatch(plain)
     if based:
         return Based(based[1], based[2])
