@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from aer_eval.grading.extraction import opened_by
+
 logger = logging.getLogger(__name__)
 
 EOS = "<eos>"
@@ -48,9 +50,10 @@ RewardFunction = Callable[..., dict[str, Any]]
 def make_reward_func(score: ScoreFunction) -> RewardFunction:
     """OpenRLHF's ``reward_func(queries, prompts, labels)`` for a score of one response.
 
-    ``queries`` are decoded prompt + response. The result holds float tensors with one element a sample: ``rewards``
-    and ``scores`` (the same) and ``extra_logs`` with ``no_answer``, ``grader_timeout``, ``reward_error`` (0 or 1)
-    and ``answer_tail_chars`` (see ``Outcome.tail_chars``), the same keys for every sample as OpenRLHF needs.
+    ``queries`` are decoded prompt + response. A ``<think>`` that the prompt ends with is given to ``score`` in front
+    of the response. The result holds float tensors with one element a sample: ``rewards`` and ``scores`` (the same)
+    and ``extra_logs`` with ``no_answer``, ``grader_timeout``, ``reward_error`` (0 or 1) and ``answer_tail_chars``
+    (see ``Outcome.tail_chars``), the same keys for every sample as OpenRLHF needs.
 
     A sample whose score cannot be had (``score`` raises, the prompt is not in the query) counts as wrong with
     ``reward_error`` 1; each type of exception is logged once with its traceback. The returned function raises
@@ -60,7 +63,7 @@ def make_reward_func(score: ScoreFunction) -> RewardFunction:
 
     def outcome_or_none(query: str, prompt: str, label: str) -> Outcome | None:
         try:
-            return score(cut_prompt(query, prompt), label)
+            return score(opened_by(prompt) + cut_prompt(query, prompt), label)
         except Exception as error:  # counted in reward_error: one bad sample must not end a training run
             if type(error) not in logged:
                 logged.add(type(error))

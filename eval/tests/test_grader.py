@@ -40,9 +40,131 @@ def test_both_ways_round(gold, answer):
     assert grade(gold, answer) is grade(answer, gold) is Verdict.CORRECT
 
 
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("x+1", "|x+1|"),
+        ("10-x", "|x-10|"),
+        ("x-12", r"\sqrt{(x-12)^2}"),
+        (r"(1,\infty)", r"\{x\in\mathbb{Z} \mid x>1\}"),
+        ("21_3", "2(1_3)"),
+    ],
+)
+def test_alike_in_part_is_not_the_same(gold, answer):
+    assert grade(gold, answer) is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [("21_3", "(21)_3"), (r"\{x\in\mathbb{Z} \mid x>1\}", r"\{n\in\mathbb{Z} : 1<n\}"), ("|x-10|", "|10-x|")],
+)
+def test_the_same_in_other_words(gold, answer):
+    assert grade(gold, answer) is Verdict.CORRECT
+
+
 def test_the_right_hand_side_is_no_equation():
     assert grade("x^2+y=0", "0") is Verdict.WRONG
     assert grade("0", "x^2+y=0") is Verdict.WRONG
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("2(x+3)", r"\text{2x+3}"),
+        ("2(x+3)", r"2x+3\text{.}"),
+        ("(x+1)^2", r"\text{x+1^2}"),
+        ("(a+b)c", r"\text{a+bc}"),
+        ("(n+1)!", r"\text{n+1}"),
+        ("|x-1|", r"\text{x-1}"),
+        ("2^{x+1}", r"\text{2^x+1}"),
+        ("2^{n}+1", r"2^{n+1}\text{.}"),
+        (r"\frac{1}{23}", r"\frac{12}{3}\text{.}"),
+        ("3.5", r"\text{3 5}"),
+        ("0.25", r"025\text{?}"),
+        ("-(x+1)", r"-x+1\text{!}"),
+        (r"2(x+3)\text{ for }x>0", r"2x+3\text{ for }x>0"),
+    ],
+)
+def test_the_same_letters_are_not_the_same_formula(gold, answer):
+    assert grade(gold, answer) is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [
+        ("2(x+3)", r"\text{2(x+3)}"),
+        ("2(x+3)", r"\text{2x+6}"),
+        ("ab+c", r"\text{ab+c}"),
+        (r"\frac{1}{2}", r"\frac{2}{4}\text{.}"),
+        ("(1,2)", r"\text{(1,2)}"),
+        ("Bob", r"\text{Bob}"),
+        (r"\text{Bob}", "Bob"),
+        (r"11^{\text{th}}", "11^{th}"),
+        (r"\text{June 20}", "June 20"),
+        (r"5:21\textsc{pm}", r"5:21\text{ p.m.}"),
+    ],
+)
+def test_a_formula_in_text_is_a_formula_and_words_are_words(gold, answer):
+    assert grade(gold, answer) is Verdict.CORRECT
+
+
+CHANGING_WORDS = (
+    *("factorial", "squared", "cubed", "halves", "thirds", "fifth", "dozen", "dozen eggs", "million", "lakh"),
+    *("plus four", "over two", "times ten", "radical two", "modulo four", "and a half", "to the fourth", "out of ten"),
+)
+UNITS = (
+    *("square units", "cubic feet", "times", "times a week", "times as many", "quarters", "months", "roots"),
+    *("squares", "fourth graders", "two-digit numbers", "children tickets", "points over par"),
+)
+
+
+@pytest.mark.parametrize("words", CHANGING_WORDS)
+def test_words_that_change_the_value_are_no_unit(words):
+    assert grade("5", f"5\\text{{ {words}}}") is Verdict.WRONG
+    assert grade("5", f"\\text{{5 {words}}}") is Verdict.WRONG
+    assert grade("5", f"5 {words}") is not Verdict.CORRECT
+
+
+@pytest.mark.parametrize("words", UNITS)
+def test_words_that_are_counted_are_a_unit(words):
+    assert grade("5", f"5\\text{{ {words}}}") is Verdict.CORRECT
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        (r"\$5", "5 cents", Verdict.WRONG),
+        ("5 cents", "$5", Verdict.WRONG),
+        (r"\$5", "5 hours", Verdict.WRONG),
+        (r"\$5", "5", Verdict.CORRECT),
+        (r"\$5", r"5.00\text{ dollars}", Verdict.CORRECT),
+        ("5 cents", "$5$", Verdict.CORRECT),  # delimiters of mathematics
+        ("5", r"\$5", Verdict.CORRECT),
+    ],
+)
+def test_a_dollar_sign_is_a_unit(gold, answer, verdict):
+    assert grade(gold, answer) is verdict
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"),
+    [
+        ("5", r"5 \pmod 7", Verdict.CORRECT),
+        ("5", r"x \equiv 5\pmod{7}", Verdict.CORRECT),
+        ("5", r"5\text{ (mod }7)", Verdict.CORRECT),
+        ("5", r"6\pmod 7", Verdict.WRONG),
+        ("5", r"x\equiv 5\pmod 7, x\equiv 6\pmod 7", Verdict.WRONG),
+        (r"5\pmod 7", r"5\bmod 7", Verdict.CORRECT),
+        (r"5\pmod 7", r"x\equiv5 \mod{7}", Verdict.CORRECT),
+        (r"5\pmod 7", r"5\pmod 8", Verdict.WRONG),
+        (r"5\pmod 7", "5", Verdict.WRONG),
+        (r"5\pmod 7", "5-7od, 5+7od", Verdict.WRONG),
+        (r"n \equiv 0,2(\bmod 6)", r"2, 0 \pmod 6", Verdict.CORRECT),
+        (r"n=1 \text{ or } n\equiv 2\pmod{4}", r"n\equiv 2\pmod4 \text{ or } n=1", Verdict.CORRECT),
+    ],
+)
+def test_a_modulus(gold, answer, verdict):
+    assert grade(gold, answer) is verdict
 
 
 @pytest.mark.parametrize("answer", ["5|", r"\frac{1}{", r"\unknown{5}", "," * 100_000 + "5", "x'"])
@@ -96,6 +218,11 @@ def test_verdict_on_a_response(text, finish_reason, verdict):
         "m+n=73",
         "m+n = 64+9 = 73",
         "x^2+1=73",
+        "73=m",
+        "64+9 = 73 = m",
+        "m+n = 1{,}000-927 = 73",
+        r"\text{Area} = 73\text{ square units}",
+        r"p \equiv 73 \pmod{100}",
         r"\text{73}",
         r"\textbf{73}",
         r"\mathbf{73}",
@@ -110,13 +237,21 @@ def test_integer_answers(answer):
     assert graded("73", f"So \\boxed{{{answer}}}", answer_type="integer").verdict is Verdict.CORRECT
 
 
-@pytest.mark.parametrize("answer", ["37", "173", "73.5", "-73", "73x", "7,3", "m+n=74", "73=m", "73!", "7 3"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("37", "173", "73.5", "-73", "73x", "7,3", "m+n=74", "74=m", "73!", "7 3"),
+        *(r"n\ne73", r"n\not=73", "n!=73", r"m\ne 72, m=73", "72, m=73", "m=72, n=73", "x_1=73, x_2=73"),
+        *("n>=73", "n<=73", r"72\le n=73", r"n=73 \text{ or } 74"),
+    ],
+)
 def test_wrong_integer_answers(answer):
     assert graded("73", f"So \\boxed{{{answer}}}", answer_type="integer").verdict is not Verdict.CORRECT
 
 
 def test_commas_in_large_integers():
-    assert graded("12345", r"\boxed{12,345}", answer_type="integer").verdict is Verdict.CORRECT
+    for answer in ("12,345", "m+n=12,345", "m+n = 11,345+1{,}000 = 12,345"):
+        assert graded("12345", f"\\boxed{{{answer}}}", answer_type="integer").verdict is Verdict.CORRECT
 
 
 def test_extracted_is_what_stands_in_the_response():
@@ -139,9 +274,10 @@ def test_equal_wrong_answers_share_a_class():
     lists = classes("7", "1,2", r"\{2,1\}", r"1\text{ and }2")
     polynomials = classes("7", "(x+1)^2", "x^2+2x+1", "1+2x+x^2")
     words = classes("7", r"\text{Monday}", "monday")
-    groups = [half, root, lists, polynomials, words]
-    assert [len(set(group)) for group in groups] == [1] * 5
-    assert len(set().union(*groups)) == 5
+    residues = classes("7", r"x\equiv 5\pmod 9", r"5\bmod{9}")
+    groups = [half, root, lists, polynomials, words, residues]
+    assert [len(set(group)) for group in groups] == [1] * 6
+    assert len(set().union(*groups)) == 6
 
 
 def test_a_wrong_answer_never_has_the_class_of_the_reference():

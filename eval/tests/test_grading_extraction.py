@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from aer_eval.grading.extraction import Extracted, extract_answer
+from aer_eval.grading.extraction import Extracted, extract_answer, opened_by
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,19 @@ def test_extracts_the_last_box_and_where_it_ends(text, answer, rest):
 )
 def test_no_answer_without_a_final_box(text):
     assert extract_answer(text) is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "opening"),
+    [
+        ("<|assistant|><think>\n", "<think>"),
+        ("<|assistant|><think>", "<think>"),
+        ("<|assistant|><think>\n\n</think>\n\n", ""),  # without reasoning
+        ("Reason in <think> and </think>.\n", ""),
+    ],
+)
+def test_a_prompt_may_open_the_reasoning(prompt, opening):
+    assert opened_by(prompt) == opening
 
 
 def test_extraction_takes_linear_time():

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aer_eval.grading.judgement import judge
 from aer_eval.grading.normalisation import normalise
 from aer_eval.grading.numbers import Number, equal_numbers, read_number
-from aer_eval.grading.reading import Based, Collection, Equation, Value, Words, read
+from aer_eval.grading.reading import Based, Collection, Equation, Residue, Value, Words, read
 from aer_eval.records import Verdict
 
 GOLDS = [case["gold"] for case in json.loads((Path(__file__).parent / "cases" / "answers.json").read_text())]
@@ -37,6 +37,9 @@ GOLDS = [case["gold"] for case in json.loads((Path(__file__).parent / "cases" / 
         (r"\cos 60^\circ", r"\cos (\frac{60 \pi}{180})"),
         (r"\left[ 0, 1 \right)", "[ 0, 1 )"),
         (r"\$5", "5"),
+        ("n!=5", r"n\ne 5"),
+        ("4!=24", "4!=24"),  # a factorial
+        (r"5\ (\text{mod } p-1)", r"5\pmod{p-1}"),
         (r"x \leqslant 3", r"x \le 3"),
         (r"\mathbf{5}", "5"),
         (r"\text{12}", "12"),
@@ -127,6 +130,7 @@ ROW_1, ROW_2 = Collection("row", values("1")), Collection("row", values("2"))
         ("Monday", Words("monday")),
         (r"\text{4:30 p.m.}", Words("4:30pm")),
         (r"\text{(C)}", Value("C")),
+        (r"x\equiv 2 \pmod 7", Residue(Value("2"), Value("7"))),
         ("x=5", Equation("x", Value("5"), "x=5")),
         ("x=1,2", Equation("x", Collection("list", values("1", "2")), "x=1,2")),
         ("(4x-7)", Value("4x-7")),
@@ -151,10 +155,14 @@ def test_reading_is_fast_whatever_the_text(piece):
 CHARACTERS = r"0123456789.,;:+-*/=<>()[]{}|!^_%$&'~ xyiC٣"
 COMMANDS = (
     *(r"\frac", r"\sqrt", r"\text{", r"\overline{", r"\{", r"\}", r"\pm", r"\le", r"\cup", r"\in", r"\pi", r"\infty"),
-    *(r"\,", r"\\", r"\circ", r"\sin", r"\left", r"\cdot", "and", "or", "cm"),
+    *(r"\,", r"\\", r"\circ", r"\sin", r"\left", r"\cdot", "and", "or", "cm", r"\textsl{"),
 )
 PARTS = (*CHARACTERS, *(command + " " for command in COMMANDS), r"\begin{pmatrix}", r"\end{pmatrix}")
 LATEX = st.lists(st.sampled_from(PARTS), max_size=40).map("".join)
+
+
+def test_a_command_that_begins_like_text_is_read():
+    assert read(r"\textasciitilde 5") == Value("5")
 
 
 @given(LATEX)

@@ -34,6 +34,24 @@ def test_reward(response, score, no_answer, tail):
     }
 
 
+@pytest.mark.parametrize(
+    ("response", "score", "no_answer", "tail"),
+    [
+        ("so maybe \\boxed{0.5}. Wait, let me", 0, 1, -1),
+        ("so maybe \\boxed{1}. No.</think>\\boxed{0.5}<eos>", 1, 0, 5),
+    ],
+)
+def test_a_prompt_that_opens_the_reasoning(response, score, no_answer, tail):
+    prompt = PROMPT + "<think>\n"
+    result = math_reward.reward_func([prompt + response], [prompt], ["\\frac{1}{2}"])
+    logs = result["extra_logs"]
+    assert (result["scores"].item(), logs["no_answer"].item(), logs["answer_tail_chars"].item()) == (
+        score,
+        no_answer,
+        tail,
+    )
+
+
 def test_a_timeout_is_wrong_and_counted(monkeypatch):
     monkeypatch.setattr(math_reward, "grade", lambda gold, answer: Verdict.TIMEOUT)
     result = reward("\\boxed{9^{9^{9^9}}}<eos>")

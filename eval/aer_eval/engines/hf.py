@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_identity, local_model, render
 from aer_eval.errors import UserError
+from aer_eval.grading.extraction import opened_by
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
 
 
@@ -68,7 +69,9 @@ class HFEngine(Engine):
         prompts = {unit.problem_id: render(self._tokenizer, unit.prompt) for unit in units}
         check_lengths(prompts, params, self._model.config.max_position_embeddings)
         for unit in units:
-            yield self._complete(unit, prompts[unit.problem_id], params)
+            prompt = prompts[unit.problem_id]
+            opening = opened_by(self._tokenizer.decode(prompt))
+            yield [replace(sample, text=opening + sample.text) for sample in self._complete(unit, prompt, params)]
 
     def _complete(self, unit: Unit, prompt: list[int], params: SamplingParams) -> list[Completion]:
         import torch

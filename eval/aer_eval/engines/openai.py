@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 
 from aer_eval.engines.base import AsyncEngine, EngineName, ModelIdentity, surprisal_statistics
 from aer_eval.errors import UserError
+from aer_eval.grading.extraction import opened_by
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
 
 LONGEST_PAUSE_S = 30.0
@@ -189,7 +190,7 @@ def _completions(unit: Unit, answer: Any, params: SamplingParams, duration: floa
                 problem_id=unit.problem_id,
                 sample_index=index,
                 seed=seed,
-                text=_text(choice),
+                text=opened_by(unit.prompt.text or "") + _text(choice),
                 token_count=count,
                 finish_reason=choice.finish_reason,
                 duration_s=duration,

@@ -26,6 +26,7 @@ from aer_eval.engines.base import (
     surprisal_statistics,
 )
 from aer_eval.errors import UserError
+from aer_eval.grading.extraction import opened_by
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
 
 CPU_ENVIRONMENT = {
@@ -126,13 +127,14 @@ class VLLMEngine(AsyncEngine):
         if final is None or len(final.outputs) != unit.count:
             raise RuntimeError(f"vLLM returned no samples for problem {unit.problem_id!r}")
         duration = time.monotonic() - started
+        opening = opened_by(self._tokenizer.decode(prompt["prompt_token_ids"]))
         outputs = sorted(final.outputs, key=lambda output: output.index)
         return [
             Completion(
                 problem_id=unit.problem_id,
                 sample_index=index,
                 seed=seed,
-                text=output.text,
+                text=opening + output.text,
                 token_count=len(output.token_ids),
                 finish_reason=output.finish_reason,
                 duration_s=duration,

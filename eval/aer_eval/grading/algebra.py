@@ -29,10 +29,10 @@ TOLERANCE = 1e-11
 """Relative difference between values that are taken for equal."""
 ZERO = 1e-60
 """Absolute difference that stands for none: what is left where sympy cannot tell that terms cancel."""
-POSITIVE_POINTS = ((0.1, 0.9), (1.1, 2.0), (2.0, 5.0), (5.0, 9.0))
+POSITIVE_POINTS = ((0.1, 0.9), (1.1, 2.0), (2.0, 5.0), (5.0, 9.0), (20.0, 40.0))
 """Where the values of the variables are drawn from. Roots and logarithms are at home there."""
-NEGATIVE_POINT = (-3.0, -0.5)
-"""Tells x from its absolute value. It counts only where both values are real."""
+NEGATIVE_POINTS = ((-3.0, -0.5), (-40.0, -20.0))
+"""Tell x from its absolute value, the farther one also x + 1. They count only where both values are real."""
 FLOAT_ERROR = 1e-15
 """Relative error of a float, about."""
 MAX_BITS = 4000
@@ -55,7 +55,7 @@ class Fingerprint(NamedTuple):
     exact: Fraction | None
     """Where it is a rational number."""
     values: tuple[Any, ...]
-    """One complex number of a constant, else at the positive points and last at the negative one; None for none."""
+    """One complex number of a constant, else at the positive points and then at the negative ones; None for none."""
 
     is_equation: bool
 
@@ -120,7 +120,7 @@ def _evaluate(expression: sympy.Expr) -> tuple[Fraction | None, tuple[Any, ...]]
         done = expression.doit()
         exact = Fraction(int(done.p), int(done.q)) if isinstance(done, sympy.Rational) else None
         return exact, (_complex(done.evalf(DIGITS)),)
-    spans = (*POSITIVE_POINTS, NEGATIVE_POINT)
+    spans = (*POSITIVE_POINTS, *NEGATIVE_POINTS)
     return None, tuple(_complex(expression.xreplace(_numbers_for(unknowns, *span)).evalf(DIGITS)) for span in spans)
 
 
@@ -142,17 +142,16 @@ def _same_values(one: Fingerprint, other: Fingerprint, gold: Number | None, answ
         return one.exact == other.exact
     if one.constant and other.constant:
         return _close(one.values[0], other.values[0]) or _rounds(gold, other) or _rounds(answer, one)
-    *positive, (left, right) = _pairs(one, other)
+    pairs = _pairs(one, other)
+    positive, negative = pairs[: len(POSITIVE_POINTS)], pairs[len(POSITIVE_POINTS) :]
     known = [pair for pair in positive if pair != (None, None)]
-    if not known or not all(_close(x, y) for x, y in known):
-        return False
-    both_real = left is not None and right is not None and left.imag == right.imag == 0
-    return not both_real or _close(left, right)
+    real = [pair for pair in negative if all(value is not None and value.imag == 0 for value in pair)]
+    return bool(known) and all(_close(x, y) for x, y in known + real)
 
 
 def _pairs(one: Fingerprint, other: Fingerprint) -> list[tuple[Any, Any]]:
     """Values at the same points; a constant has the same everywhere."""
-    count = len(POSITIVE_POINTS) + 1
+    count = len(POSITIVE_POINTS) + len(NEGATIVE_POINTS)
     spread = [found.values * count if found.constant else found.values for found in (one, other)]
     return list(zip(*spread, strict=True))
 

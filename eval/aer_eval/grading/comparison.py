@@ -8,6 +8,7 @@ The rules, with the reference on the left:
 * a column or row of a matrix may be written as a tuple;
 * an interval may be an inequality, a union several of them; ``(a,b)`` is a point as well as an open interval;
 * ``x = 5`` answers ``5``, and ``5`` answers ``x = 5``; but an equation is not answered by its right-hand side;
+* a modulus is optional where the reference has none, and has to be the reference's where it has one;
 * a number in a base is that string of digits in that base.
 """
 
@@ -17,7 +18,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from aer_eval.grading.numbers import Number, equal_numbers, read_number
-from aer_eval.grading.reading import NAME, Answer, Based, Collection, Equation, Value, Words, letters_of
+from aer_eval.grading.reading import NAME, Answer, Based, Collection, Equation, Residue, Value, Words, letters_of
 
 SameExpression = Callable[[str, str], bool]
 """Whether two expressions in LaTeX are equal; may raise."""
@@ -31,6 +32,8 @@ def same_answer(gold: Answer, answer: Answer, same: SameExpression) -> bool:
     """Whether an answer is the reference, by the rules above. Raises what ``same`` raises."""
     if gold == answer:
         return True
+    if isinstance(gold, Residue) or isinstance(answer, Residue):
+        return _same_residue(gold, answer, same)
     if isinstance(gold, Equation) or isinstance(answer, Equation):
         return _same_equation(gold, answer, same)
     if isinstance(gold, Words) or isinstance(answer, Words):
@@ -44,6 +47,14 @@ def same_answer(gold: Answer, answer: Answer, same: SameExpression) -> bool:
     if isinstance(gold, Collection) and isinstance(answer, Collection):
         return _same_collection(gold, answer, same)
     return False
+
+
+def _same_residue(gold: Answer, answer: Answer, same: SameExpression) -> bool:
+    if not isinstance(answer, Residue):
+        return False
+    if not isinstance(gold, Residue):
+        return same_answer(gold, answer.value, same)
+    return same_answer(gold.modulus, answer.modulus, same) and same_answer(gold.value, answer.value, same)
 
 
 def _same_value(gold: Value, answer: Value, same: SameExpression) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+THINK, END_OF_THINK = "<think>", "</think>"
+
 
 class Extracted(NamedTuple):
     """An answer found in a text."""
@@ -17,14 +19,23 @@ class Extracted(NamedTuple):
 _BRACES = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
 
 
+def opened_by(prompt: str) -> str:
+    """The ``<think>`` that a prompt ends with, as those of reasoning models do, else nothing.
+
+    The response has the closing tag alone then, or none where it was cut in the middle of its reasoning.
+    """
+    return THINK if prompt.rstrip().endswith(THINK) else ""
+
+
 def extract_answer(text: str) -> Extracted | None:
     r"""The last balanced, non-blank ``\boxed{...}`` after the last ``</think>``, or None.
 
-    A box inside reasoning that never closed (``<think>`` without ``</think>``) is a draft, not an answer.
+    A box inside reasoning that never closed (``<think>`` without ``</think>``) is a draft, not an answer. Where the
+    prompt opens the reasoning, ``opened_by(prompt)`` belongs in front of the text.
     Of nested boxes the inner one counts. Takes time linear in the text's length.
     """
-    start = text.rfind("</think>") + len("</think>") if "</think>" in text else 0
-    if "<think>" in text[start:]:
+    start = text.rfind(END_OF_THINK) + len(END_OF_THINK) if END_OF_THINK in text else 0
+    if THINK in text[start:]:
         return None
     opened: list[tuple[bool, int]] = []
     best: tuple[int, int] | None = None

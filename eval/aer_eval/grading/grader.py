@@ -11,6 +11,7 @@ No text of an answer is ever evaluated as Python.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from aer_eval.grading.exact import CHECKERS, grade_exact
 from aer_eval.grading.extraction import extract_answer
 from aer_eval.grading.judgement import MAX_ANSWER_CHARS, Judgement, judge
 from aer_eval.grading.pool import Lost, run_all
+from aer_eval.grading.reading import NAME, Collection, Equation, read
 from aer_eval.grading.worker import judge_all
 from aer_eval.records import Grade, Problem, Verdict
 from aer_eval.versions import versions_of
@@ -104,8 +106,22 @@ def _extract(text: str) -> str | None:
 
 
 def _pair(problem: Problem, answer: str) -> Pair:
-    """What is compared. An integer is what stands behind the last equals sign: ``m+n = 64+9 = 73``."""
-    return problem.answer, answer.rpartition("=")[2] if problem.answer_type == "integer" else answer
+    """What is compared."""
+    return problem.answer, _last_side(answer) if problem.answer_type == "integer" else answer
+
+
+def _last_side(answer: str) -> str:
+    """What stands behind the last equals sign, ``m+n = 64+9 = 73``, or in front of it where that is a name.
+
+    Lists, inequalities and what else is no equation stay as they are.
+    """
+    if "=" not in answer or len(answer) > MAX_ANSWER_CHARS:
+        return answer
+    found = read(re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", answer))  # 11,345+1,000 = 12,345 is no list
+    if not isinstance(found, Equation) or isinstance(found.right, Collection):
+        return answer
+    left, _, right = found.text.rpartition("=")
+    return left if NAME.fullmatch(right.strip()) else right
 
 
 def _grade(problem: Problem, answer: str | None, judgement: Judgement | None, finish_reason: str | None) -> Grade:

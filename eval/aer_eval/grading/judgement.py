@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from aer_eval.grading.comparison import SameExpression, same_answer
 from aer_eval.grading.numbers import read_number
-from aer_eval.grading.reading import Answer, Based, Collection, Equation, Words, read
+from aer_eval.grading.reading import Answer, Based, Collection, Equation, Residue, Words, read
 from aer_eval.records import Verdict
 
 MAX_ANSWER_CHARS = 2000
@@ -83,6 +83,8 @@ def _key(answer: Answer, key: Callable[[str], str]) -> str:
         return f"'{answer.text}'"
     if isinstance(answer, Based):
         return f"{answer.digits}_{answer.base}"
+    if isinstance(answer, Residue):
+        return f"{_key(answer.value, key)} mod {_key(answer.modulus, key)}"
     if isinstance(answer, Equation):
         return key(answer.text) if isinstance(answer.right, Equation) else _key(answer.right, key)
     if isinstance(answer, Collection):

@@ -42,6 +42,7 @@ _UNICODE = str.maketrans(
 _FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|csc|ln|log|exp|det|gcd|lcm"
 _ARGUMENT = r"(\\(?!text|frac|sqrt|begin|left)[a-zA-Z]+|[0-9a-zA-Z])"
 _SPACE = r"(?:\\[,;:!> ]|~|\s)"
+_MOD = r"(?:\\[bp]?mod(?![a-zA-Z])|\\text\{\s*mod(?:ulo)?\s*\}|(?<![a-zA-Z\\])mod(?![a-zA-Z]))"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 
@@ -62,7 +63,7 @@ _WRAPPERS = _rules(
     (r"\\(?:displaystyle|textstyle|scriptstyle|limits|nolimits|rm|bf|it|mathstrut)(?![a-zA-Z])", ""),
 )
 _FONTS = _rules(
-    (r"\\(?:textbf|textit|textrm|textsf|textup|textnormal|texttt|emph|mbox|hbox)(?![a-zA-Z])", r"\\text"),
+    (r"\\(?:textbf|textit|textrm|textsf|textup|textsc|textnormal|texttt|emph|mbox|hbox)(?![a-zA-Z])", r"\\text"),
     (r"\\text\s*(?=\{)", r"\\text"),
     (r"\\text\s*([0-9a-zA-Z])(?![a-zA-Z])", r"\\text{\1}"),
     (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
@@ -102,7 +103,7 @@ _COMMANDS = _rules(
     (r"(?<![a-zA-Z\\])pi(?![a-zA-Z])", r"\\pi "),
     (r"\\(?:leq|leqslant|leqq|le)(?![a-zA-Z])|<\s*=|=\s*<", r"\\le "),
     (r"\\(?:geq|geqslant|geqq|ge)(?![a-zA-Z])|>\s*=", r"\\ge "),
-    (r"\\(?:neq|ne|not\s*=)(?![a-zA-Z])|\\not\s*=|!=", r"\\ne "),
+    (r"\\(?:neq|ne)(?![a-zA-Z])|\\not\s*=|(?<![\d)}])!=", r"\\ne "),  # but 4!=24
     (r"\\lt(?![a-zA-Z])", "<"),
     (r"\\gt(?![a-zA-Z])", ">"),
     (r"\\(?:cdot|times|ast)(?![a-zA-Z])|\*", r"\\cdot "),
@@ -131,6 +132,10 @@ _WORDS = _rules(
     (r",?\s*\\text\{\s*,?\s*(?:and|AND)\s*\}\s*|\\(?:land|wedge)(?![a-zA-Z])|,?\s+and\s+|\s*\\&\s*", r" \\land "),
     (r"\\text\{\s*to\s*\}", ":"),  # 3 to 1
     (r"\s*(?:\\text\{\s*base\s*\}|\bbase\b)\s*(\d+)|_\{\s*base\s*(\d+)\}", r"_{\1\2}"),
+    (r"\\text\{\s*\(\s*mod\s*(?:\}([^()]*)\)|([^(){}]*)\)\s*\})", r"\\pmod{\1\2}"),  # \text{ (mod }7)
+    (rf"\(\s*{_MOD}\s*\{{?\s*([^(){{}}]*?)\s*\}}?\s*\)", r"\\pmod{\1}"),
+    (rf"{_MOD}\s*(\d+|[a-zA-Z](?![a-zA-Z]))", r"\\pmod{\1}"),
+    (rf"\s*{_MOD}\s*\{{\s*", r"\\pmod{"),
     (r"^\s*([A-Z])\)\s*$", r"\1"),  # choice C)
     (r"\s*\\text\{\s*(?:percent|pct\.?)\s*\}|(?<=\d)\s*(?:percent|pct)\b", r"\\%"),
     *(

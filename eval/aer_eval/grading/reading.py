@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from aer_eval.grading.normalisation import normalise
-from aer_eval.grading.units import split_unit
+from aer_eval.grading.units import DOLLARS, split_unit
 
 MAX_DEPTH = 12
 """Brackets nested deeper are left as text."""
@@ -31,7 +31,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Words:
-    """A word or a phrase; ``text`` holds its letters and digits in lower case."""
+    """A word or a phrase; ``text`` is what ``letters_of`` keeps of it."""
 
     text: str
 
@@ -49,8 +49,8 @@ class Collection:
     r"""Several answers in brackets, or none.
 
     ``kind`` is ``list`` (no brackets), ``set``, ``union``, ``matrix`` (of rows), ``row``, ``chain<`` (of growing
-    values; ``chain\le`` and mixed ones likewise), ``ratio``, or a pair of brackets: ``()`` is a tuple or an open
-    interval, ``[]``, ``[)``, ``(]`` are the other intervals.
+    values; ``chain\le`` and mixed ones likewise), ``ratio``, ``Z`` (the integers of something, ``N`` and so on), or a
+    pair of brackets: ``()`` is a tuple or an open interval, ``[]``, ``[)``, ``(]`` are the other intervals.
     """
 
     kind: str
@@ -65,7 +65,15 @@ class Equation:
     text: str
 
 
-Answer = Value | Words | Based | Collection | Equation
+@dataclass(frozen=True)
+class Residue:
+    r"""One or several values by a modulus, as in ``x \equiv 2, 5 \pmod{7}``."""
+
+    value: Answer
+    modulus: Answer
+
+
+Answer = Value | Words | Based | Collection | Equation | Residue
 
 _TOKEN = re.compile(r"\\[a-zA-Z]+\s?|\\.|.", re.DOTALL)
 _OPENING = frozenset(("(", "[", "{", r"\{", r"\langle", r"\lfloor", r"\lceil", r"\begin"))
@@ -88,10 +96,14 @@ NAME = re.compile(
 """What may stand before an equals sign without being part of the answer."""
 _UNKNOWN = re.compile(rf"{_VARIABLE.pattern}(?:\([a-z]\))?")
 _MATRIX = re.compile(r"(?P<factor>[^&]*?)\s*(?:\\cdot\s*)?\\begin\{pmatrix\}(?P<body>.*)\\end\{pmatrix\}", re.DOTALL)
-_BASED = re.compile(r"(-?[\dA-Z.]*\d[\dA-Z.]*)_(\d+)")
+_BASED = re.compile(r"\(?(-?[\dA-Z.]*\d[\dA-Z.]*)\)?_\(?(\d+)\)?")
 _RATIO = re.compile(r"(?:\d[\d.]*|[a-z])(?:\s*:\s*(?:\d[\d.]*|[a-z]))+")
 _CHOICE = re.compile(r"(?:(?:option|choice|answer)\s*)?\(?([A-Z])\)?[.):]?", re.IGNORECASE)
 _PHRASE = re.compile(r"[a-zA-Z][a-zA-Z .'-]*[a-zA-Z.]")
+_TEXT = re.compile(r"\\text\s?\{((?:[^{}]|\{[^{}]*\})*)\}")
+_WORD = re.compile(r"[a-zA-Z]{2}|[a-zA-Z]\.\s*[a-zA-Z]")  # or an abbreviation such as p.m.
+_PM, _MP = re.compile(r"\\pm(?![a-zA-Z])"), re.compile(r"\\mp(?![a-zA-Z])")
+_MODULUS = re.compile(r"(.*\S)\s*\\pmod\{((?:[^{}]|\{[^{}]*\})*)\}", re.DOTALL)
 _PHRASES_OF_MATHS = {
     "infinity": r"\infty",
     "emptyset": r"\emptyset",
@@ -103,14 +115,17 @@ _PHRASES_OF_MATHS = {
 @lru_cache(maxsize=2**14)
 def read(answer: str) -> Answer:
     """What an answer is. Never fails: what is not understood is a ``Value`` with its text."""
-    return _read(normalise(answer), MAX_DEPTH)
+    found = _read(normalise(answer), MAX_DEPTH)
+    if isinstance(found, Value) and found.unit is None and DOLLARS.search(answer):
+        return replace(found, unit="dollar")
+    return found
 
 
 def _read(text: str, depth: int) -> Answer:
     text = _without_membership(_conclusion(text.strip()))
     if depth == 0:
         return Value(text)
-    for reader in (_read_list, _read_relation, _read_union, _read_bracketed, _read_matrix):
+    for reader in (_read_residue, _read_list, _read_relation, _read_union, _read_bracketed, _read_matrix):
         answer = reader(text, depth - 1)
         if answer is not None:
             return replace(answer, text=text) if isinstance(answer, Collection) else answer
@@ -201,6 +216,15 @@ def _intersection(one: Answer, other: Answer) -> Answer | None:
     return Collection(one.kind[0] + other.kind[1], (one.items[0], other.items[1]))
 
 
+def _read_residue(text: str, depth: int) -> Answer | None:
+    match = _MODULUS.fullmatch(text)
+    if match is None or r"\pmod" in match[1] or _split(match[1], frozenset((r"\lor", r"\land")))[1]:
+        return None
+    parts, _ = _split(match[1], frozenset((r"\equiv",)))
+    value = parts[1] if len(parts) == 2 and _UNKNOWN.fullmatch(parts[0]) else match[1]
+    return Residue(_read(value, depth), _read(match[2], depth))
+
+
 def _read_list(text: str, depth: int) -> Answer | None:
     name, is_equation, rest = text.partition("=")
     if is_equation and "=" not in rest and NAME.fullmatch(name.strip()):  # x = 1, 2
@@ -284,7 +308,9 @@ def _read_bracketed(text: str, depth: int) -> Answer | None:
     if kind == "set" and not separators:
         condition, builder = _split(content, frozenset(("|", ":")))
         if len(condition) == 2 and builder:
-            return _read(condition[1], depth)  # {x | x > 1}
+            values = _read(condition[1], depth)  # {x | x > 1}
+            domain = re.search(r"\\mathbb\{([^R])\}", condition[0])
+            return Collection(domain[1], (values,)) if domain else values
     if separators and all(parts):
         items = tuple(_read(part, depth) for part in parts)
         return _collection("set", list(items)) if kind == "set" else Collection(kind, items)
@@ -306,11 +332,11 @@ def _read_matrix(text: str, depth: int) -> Answer | None:
 
 
 def _read_single(text: str) -> Answer:
-    if r"\pm" in text or r"\mp" in text:
-        upper = text.replace(r"\pm", "+").replace(r"\mp", "-")
-        lower = text.replace(r"\pm", "-").replace(r"\mp", "+")
+    if _PM.search(text) or _MP.search(text):
+        upper = _MP.sub("-", _PM.sub("+", text))
+        lower = _MP.sub("+", _PM.sub("-", text))
         return Collection("list", (_read_single(_unsigned(upper)), _read_single(_unsigned(lower))))
-    plain = re.sub(r"\\text\s?|[{}() ]", "", text)
+    plain = re.sub(r"\\text\s?|[{} ]", "", text)
     based = _BASED.fullmatch(plain)
     if based:
         return Based(based[1], based[2])
@@ -333,16 +359,27 @@ def _is_phrase(text: str) -> bool:
 
 
 def letters_of(text: str) -> str:
-    """What of a phrase counts: letters, digits and signs, in lower case."""
-    return "".join(re.findall(r"[^\W_]|[:<>=+^/*-]", re.sub(r"\\text\s?", "", text).casefold()))
+    """What of a phrase counts, in lower case: all but spaces and full stops, which count between digits only.
+
+    Brackets count, and so do the braces around more than one letter or digit: two formulas differ where they do.
+    """
+    text = re.sub(r"(?<!\\)\{(\w)\}", r"\1", _without_text(text).casefold())
+    return re.sub(r"(?<!\d)\.|\.(?!\d)|(?<!\d)\s+|\s+(?!\d)|[\"?]", "", text)
+
+
+def _without_text(text: str) -> str:
+    r"""The words in ``\text{}`` as they are; nothing is left that begins with ``\text``, whatever its braces."""
+    return re.sub(r"\\text[a-zA-Z]*", " ", _TEXT.sub(r" \1 ", text))
 
 
 def _read_words(text: str) -> Answer:
-    content = re.sub(r"\\text\s?|[{}]", " ", text).strip()
+    content = re.sub(r"\s+", " ", _without_text(text)).strip().rstrip(" .?")
     content = re.sub(r"^(?:an?|the) ", "", content, flags=re.IGNORECASE)
     choice = _CHOICE.fullmatch(content)
     if choice:
         return Value(choice[1])
+    if not _WORD.search(re.sub(r"\\[a-zA-Z]+", "", content)):
+        return _read(content, 2)  # \text{2(x+3)} is a formula
     number, unit = split_unit(content)
     if number != content and re.fullmatch(r"\\text\s?\{[^{}]*\}", text):  # \text{5 apples}
         return Value(number, unit=unit)
