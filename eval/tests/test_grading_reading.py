@@ -165,6 +165,10 @@ def test_a_command_that_begins_like_text_is_read():
     assert read(r"\textasciitilde 5") == Value("5")
 
 
+def test_an_inequality_beside_nothing_is_that_inequality():
+    assert read(r"\, and 0<x") == read("0<x")
+
+
 @given(LATEX)
 @settings(max_examples=400, deadline=None)
 def test_no_text_makes_reading_fail(text):

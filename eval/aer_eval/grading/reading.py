@@ -234,7 +234,8 @@ def _read_list(text: str, depth: int) -> Answer | None:
     if not items:
         return None
     if all(map(_is_interval, items)) and any(sign in text for sign in ("<", ">", r"\le ", r"\ge ", r"\lor")):
-        return _intersection(*items) if found == [r"\land"] else _collection("union", items)
+        both = found == [r"\land"] and len(items) == 2  # one side may be empty
+        return _intersection(*items) if both else _collection("union", items)
     equations = [item for item in items if isinstance(item, Equation)]
     names = {_stem(equation.left) for equation in equations}
     if len(names) == 1 and len(equations) == len(items):  # x = 1, x = 2 or x_1 = 1, x_2 = 2
