@@ -35,7 +35,8 @@ def test_lora_under_packing(train):
     packed = ("--train.dynamic_batch_enable", "--train.max_tokens_per_gpu", "256")
     run = train(*packed, "--ds.lora.rank", "8", "--actor.adam.lr", "1e-2", steps=11).finish()
     rows = assert_controlled(run, 11)
-    assert rows[-1]["aer/entropy"] < rows[0]["aer/entropy"] - 0.3  # the adapters train,
+    # The adapters train (at this rate entropy also comes back up),
+    assert min(row["aer/entropy"] for row in rows) < rows[0]["aer/entropy"] - 0.3
     assert_engine_follows(rows)  # and the engine samples with them: its gap is measured last at step 11
 
 
