@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus
-from .settings import require, require_coef_in_box, require_not_negative, setting
+from .settings import clip, require, require_coef_in_box, require_not_negative, setting
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class AEnt(EntropyMethod):
         self.steps += 1
         if self.steps > config.warmup_steps:
             outside = min(0.0, entropy - config.entropy_low) + max(0.0, entropy - config.entropy_high)
-            self.coef = min(max(self.coef - config.lr * outside, config.coef_min), config.coef_max)
+            self.coef = clip(self.coef - config.lr * outside, config.coef_min, config.coef_max)
         metrics = {"aer/alpha": in_force, "aer/entropy_clamped": entropy}
         return StepPlan(torch.full((len(batch.scores),), in_force), batch.lengths, metrics)
 
@@ -95,5 +95,5 @@ class AEnt(EntropyMethod):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.coef = min(max(float(state["coef"]), self.config.coef_min), self.config.coef_max)
+        self.coef = clip(float(state["coef"]), self.config.coef_min, self.config.coef_max)
         self.steps = int(state["steps"])

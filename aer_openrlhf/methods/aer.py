@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus, group_accuracy
-from .settings import require, require_not_negative, setting
+from .settings import clip, require, require_not_negative, setting
 
 Difficulty = Literal["linear", "step", "uniform"]
 Normalize = Literal["none", "mean"]
@@ -174,7 +174,7 @@ class EntropyController:
             error = self.target - entropy_sum / num_tokens
             if self.config.update == "sign":
                 error = float((error > 0) - (error < 0))
-            self.alpha = min(max(self.alpha + self.config.eta * error, 0.0), self.config.alpha_max)
+            self.alpha = clip(self.alpha + self.config.eta * error, 0.0, self.config.alpha_max)
         return self.alpha
 
     def state_dict(self) -> dict[str, float | int]:

@@ -31,3 +31,8 @@ def require_coef_in_box(config: Any) -> None:
     inside = config.coef_min <= config.coef_init <= config.coef_max
     wanted = f"a number from coef_min ({config.coef_min}) to coef_max ({config.coef_max})"
     require(inside, "coef_init", config.coef_init, wanted)
+
+
+def clip(value: float, low: float, high: float) -> float:
+    """The value, or the bound that it lies beyond."""
+    return min(max(value, low), high)

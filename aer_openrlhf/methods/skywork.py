@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch, StepPlan, entropy_bonus
-from .settings import require_coef_in_box, require_not_negative, setting
+from .settings import clip, require_coef_in_box, require_not_negative, setting
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Skywork(EntropyMethod):
         below = float(batch.entropy.double().mean()) < config.target_entropy
         in_force = self.coef if below else 0.0
         step = config.delta if below else -config.delta
-        self.coef = min(max(self.coef + step, config.coef_min), config.coef_max)
+        self.coef = clip(self.coef + step, config.coef_min, config.coef_max)
         metrics = {"aer/alpha": in_force, "aer/entropy_target": config.target_entropy}
         return StepPlan(torch.full((len(batch.scores),), in_force), batch.lengths, metrics)
 
@@ -72,4 +72,4 @@ class Skywork(EntropyMethod):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.coef = min(max(float(state["coef"]), self.config.coef_min), self.config.coef_max)
+        self.coef = clip(float(state["coef"]), self.config.coef_min, self.config.coef_max)

@@ -14,7 +14,6 @@ from aer_eval.contamination import Overlap, TrainingText, find_overlaps, words
 from aer_eval.errors import UserError
 from aer_eval.suites.load import Suite, load_suites
 from aer_eval.suites.rows import PROBLEM_FIELDS, find_field, read_file, text_of
-from aer_eval.whole_file import whole_file
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -62,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     contaminated = [overlap for overlap in overlaps if overlap.share >= args.min_share]
     print(_totals(suites, overlaps, args))
     if args.out is not None:
-        _write(args.out, contaminated, args.ngram)
+        output.write_text("--out", args.out, _lines(contaminated, args.ngram))
         print(f"{len(contaminated)} contaminated problems in {args.out}")
     return 0
 
@@ -98,12 +97,10 @@ def _totals(suites: Sequence[Suite], overlaps: Sequence[Overlap], args: argparse
     )
 
 
-def _write(out: Path, overlaps: Sequence[Overlap], ngram: int) -> None:
+def _lines(overlaps: Sequence[Overlap], ngram: int) -> str:
     """One JSON object a line."""
-    try:
-        with whole_file(out) as file:
-            for overlap in overlaps:
-                note = {"note": f"fewer than {ngram} words: compared as a whole"} if overlap.ngram < ngram else {}
-                file.write(json.dumps({**asdict(overlap), **note}, ensure_ascii=False) + "\n")
-    except OSError as problem:
-        raise UserError(f"--out {out}: cannot be written ({problem}); give another file") from problem
+    lines = []
+    for overlap in overlaps:
+        note = {"note": f"fewer than {ngram} words: compared as a whole"} if overlap.ngram < ngram else {}
+        lines.append(json.dumps({**asdict(overlap), **note}, ensure_ascii=False) + "\n")
+    return "".join(lines)
