@@ -239,12 +239,11 @@ def _gpus(args: SimpleNamespace, ranks: int) -> str:
 def _checkpoints(args: SimpleNamespace, shape: ModelShape, rollouts: int) -> list[str]:
     """Where a run would go on from, and the space of its checkpoints. Raises ValueError where there is too little."""
     folder = Path(args.ckpt.path).absolute()
-    latest = folder / checkpoints.ACTOR / checkpoints.LATEST
     lines = []
     if args.ckpt.load_enable:
-        lines.append(
-            f"resume       {f'from {latest.read_text().strip()}' if latest.is_file() else 'nothing there yet'}"
-        )
+        planned = checkpoints.plan_resume(args)[0] if args.aer.enable else None
+        found = planned or checkpoints.pointed_at(folder / checkpoints.ACTOR)
+        lines.append(f"resume       {f'from {found.name}' if found else 'nothing there yet'}")
     saves = rollouts // args.ckpt.save_steps if args.ckpt.save_steps > 0 else 0
     kept = 0 if args.ckpt.disable_ds else min(saves, args.ckpt.max_num)
     exported = saves if args.ckpt.save_hf else 0

@@ -88,7 +88,8 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
             platform.configure(args)
             if args.aer.enable and args.ckpt.load_enable:
                 refuse_stopped(run_dir, flags.stop_guards(args.aer.stop_on))
-                (checkpoints.plan_resume if args.dry_run else checkpoints.prepare_resume)(args)
+                if not args.dry_run:
+                    checkpoints.prepare_resume(args)
         except ValueError as error:
             sys.exit(f"{PROGRAM}: error: {error}")
         if args.dry_run:
@@ -164,9 +165,9 @@ def _install_classes(args: SimpleNamespace) -> None:
 def _after_ray_has_started(get_strategy: Callable[..., Any]) -> Callable[..., Any]:
     """`ray.init` sets a SIGTERM handler; OpenRLHF's `train` makes its strategy right after it."""
 
-    def get_strategy_and_heed_signals(*args: Any, **kwargs: Any) -> Any:
-        stopping.on_signal()
-        return get_strategy(*args, **kwargs)
+    def get_strategy_and_heed_signals(args: SimpleNamespace, *rest: Any, **kwargs: Any) -> Any:
+        stopping.on_signal(with_checkpoint=args.ckpt.save_hf or not args.ckpt.disable_ds)
+        return get_strategy(args, *rest, **kwargs)
 
     return get_strategy_and_heed_signals
 

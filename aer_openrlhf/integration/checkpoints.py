@@ -108,7 +108,7 @@ def prepare_resume(args: SimpleNamespace) -> None:
     chosen, broken = plan_resume(args)
     if broken is not None:
         _set_aside(broken)
-    if chosen is not None and _pointed_at(chosen.parent) != chosen:
+    if chosen is not None and pointed_at(chosen.parent) != chosen:
         with whole_file(chosen.parent / LATEST) as file:
             file.write(chosen.name)
 
@@ -123,9 +123,9 @@ def plan_resume(args: SimpleNamespace) -> tuple[Path | None, Path | None]:
     if not args.ckpt.load_enable or not folder.is_dir():
         return None, None
     written = sorted(folder.glob(f"*/{STATE_FILE}"), key=lambda path: path.stat().st_mtime, reverse=True)
-    chosen, broken = _pointed_at(folder), None
+    chosen, broken = pointed_at(folder) or folder, None
     if _is_stock(chosen):
-        raise ValueError(_stock_refusal(chosen, [path.parent.name for path in written]))
+        raise ValueError(stock_refusal(chosen, [path.parent.name for path in written]))
     if not written:
         return None, None  # no checkpoint has been finished yet
     reason = damage(chosen)
@@ -145,10 +145,10 @@ def plan_resume(args: SimpleNamespace) -> tuple[Path | None, Path | None]:
     return chosen, broken
 
 
-def _pointed_at(folder: Path) -> Path:
-    """The checkpoint that DeepSpeed's pointer names, `folder` itself where it names none."""
+def pointed_at(folder: Path) -> Path | None:
+    """The checkpoint that DeepSpeed's pointer in a folder names, None where there is none."""
     latest = folder / LATEST
-    return folder / (latest.read_text().strip() if latest.exists() else "")
+    return folder / latest.read_text().strip() if latest.is_file() else None
 
 
 def _is_stock(folder: Path) -> bool:
@@ -170,7 +170,8 @@ def _holds_state(path: Path) -> bool:
     return any(value == STATE_KEY for data in pickles for _, value, _ in pickletools.genops(data))
 
 
-def _stock_refusal(folder: Path, written: list[str]) -> str:
+def stock_refusal(folder: Path, written: list[str]) -> str:
+    """Why there is no going on from a checkpoint without our state. written: those that have it, the newest first."""
     older = f"write {written[0]}, which has it, into {folder.parent / LATEST}, " if written else ""
     return (
         f"the checkpoint {folder} was written without --aer.enable, the initial entropy is not in it: leave "

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGUSR1: a scheduler asks the run to end, and it ends with a checkpoint.
+"""SIGTERM and SIGUSR1: a scheduler asks the run to end, and it ends with a checkpoint where it writes any.
 
 The driver gets the signal, the controller process writes the checkpoint. Between them stands Ray's key-value store,
 which needs no shared disk and ends with the cluster.
@@ -6,6 +6,7 @@ which needs no shared disk and ends with the cluster.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -19,19 +20,22 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 LOOK_SECONDS = 1.0
 
 
-def on_signal() -> None:
-    """Let the signals ask for a stop. Called in the driver after Ray has set its own SIGTERM handler."""
+def on_signal(with_checkpoint: bool) -> None:
+    """Let the signals ask for a stop. Called in the driver after Ray has set its own SIGTERM handler.
+
+    with_checkpoint: the run writes one as it ends, and the first line says so.
+    """
     for number in SIGNALS:
-        signal.signal(number, _handle)
+        signal.signal(number, functools.partial(_handle, "with a checkpoint " if with_checkpoint else ""))
 
 
-def _handle(number: int, frame: Any) -> None:
+def _handle(manner: str, number: int, frame: Any) -> None:
     for each in SIGNALS:
         signal.signal(each, _give_up)
     name = signal.Signals(number).name
     os.write(
         2,
-        f"[aer-train] {name}: the run ends with a checkpoint after the update that is under way; "
+        f"[aer-train] {name}: the run ends {manner}after the update that is under way; "
         "a second signal ends it at once\n".encode(),
     )
     # The handler interrupts Ray's own code in the main thread: what talks to Ray runs elsewhere.

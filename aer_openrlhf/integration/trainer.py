@@ -172,10 +172,8 @@ class MethodTrainerMixin:
         if checkpoints.STATE_KEY in checkpoint_states:
             state = checkpoint_states[checkpoints.STATE_KEY]
         elif checkpoint_states.get("global_step", 0) > 0:
-            raise RunFault(
-                f"the checkpoint in {self.args.ckpt.path} was written without --aer.enable: the initial entropy is "
-                "not known. Resume without --aer.enable, or start a new run from its Hugging Face folder"
-            )
+            folder = Path(self.args.ckpt.path) / checkpoints.ACTOR
+            raise RunFault(checkpoints.stock_refusal(checkpoints.pointed_at(folder) or folder, []))
         elif sidecar.exists():
             state = json.loads(sidecar.read_text())
         else:

@@ -44,6 +44,7 @@ NO_FOLDER = "no folder none; make it or give another file"
             f"{RUN} --engine openai --base-url http://x/v1 --dtype float16",
             "--dtype does nothing with --engine openai; leave it out",
         ),
+        (f"{RUN} --engine openai --base-url http://x/v1 --give-up -1", "--give-up -1: must be above 0 seconds"),
         (f"{RUN} --engine hf --concurrency 8", "--concurrency does nothing with --engine hf; leave it out"),
         (f"{RUN} --data mine.jsonl", "--data mine.jsonl does nothing where every --suite is a file; leave it out"),
     ],

@@ -56,13 +56,24 @@ def test_it_names_the_checkpoint_and_the_prompts_that_do_not_fit(arguments, tmp_
     assert "32 lose their beginning: raise --data.max_len by 3" in printed  # 8 + 27 - 32
 
 
-def test_it_refuses_what_the_resume_would_refuse(arguments, tmp_path):
+@pytest.fixture
+def checkpoint(tmp_path):
     folder = tmp_path / "checkpoints/_actor/global_step4"
     folder.mkdir(parents=True)
     torch.save({"module": torch.ones(8), "aer": {"alpha": 0.0}}, folder / "mp_rank_00_model_states.pt")
     (folder.parent / "latest").write_text("global_step4")
     state = {"method": "aer", "settings": {}, "temperature": 1.0}
     (folder / "aer_state.json").write_text(json.dumps(state))
+    return folder
+
+
+def test_it_names_the_checkpoint_before_a_damaged_one(arguments, checkpoint, capsys):
+    (checkpoint.parent / "latest").write_text("global_step6")  # begun, never finished
+    dry_run(*arguments, "--ckpt.load_enable")
+    assert "resume       from global_step4" in capsys.readouterr().out
+
+
+def test_it_refuses_what_the_resume_would_refuse(arguments, checkpoint):
     with pytest.raises(SystemExit, match=r"aer-train: error: --aer\.method skywork: .*: give --aer\.method aer, or"):
         dry_run(*arguments, "--ckpt.load_enable", "--aer.method", "skywork")
 

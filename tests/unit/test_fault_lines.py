@@ -128,17 +128,18 @@ def test_the_last_line_says_how_to_go_on(monkeypatch, capsys, disable_ds, way_on
     assert capsys.readouterr().err == f"aer-train: stopped by SIGTERM; to go on, {way_on}\n"
 
 
-def test_the_first_signal_asks_and_the_second_ends(monkeypatch, capfd):
+@pytest.mark.parametrize(("with_checkpoint", "manner"), [(True, "with a checkpoint after"), (False, "after")])
+def test_the_first_signal_asks_and_the_second_ends(monkeypatch, capfd, with_checkpoint, manner):
     asked = []
     monkeypatch.setattr(stopping, "request", asked.append)
     before = {number: signal.getsignal(number) for number in stopping.SIGNALS}
     try:
-        stopping.on_signal()
+        stopping.on_signal(with_checkpoint)
         signal.raise_signal(signal.SIGUSR1)
         while not asked:
             pass
         assert asked == ["SIGUSR1"]
-        assert "SIGUSR1: the run ends with a checkpoint" in capfd.readouterr().err
+        assert f"SIGUSR1: the run ends {manner} the update" in capfd.readouterr().err
         with pytest.raises(SystemExit) as stop:
             signal.raise_signal(signal.SIGTERM)
         assert stop.value.code == 128 + signal.SIGTERM

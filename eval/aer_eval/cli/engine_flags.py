@@ -119,6 +119,8 @@ def _refuse_foreign_flags(args: argparse.Namespace) -> None:
     for name in ("concurrency", "tensor_parallel", "data_parallel", "ray_workers", "samples_per_request"):
         if getattr(args, name) is not None and getattr(args, name) < 1:
             raise UserError(f"--{name.replace('_', '-')} must be at least 1")
+    if args.give_up is not None and not args.give_up > 0:
+        raise UserError(f"--give-up {args.give_up:g}: must be above 0 seconds")
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -29,14 +29,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Grade, print how many lines got each verdict."""
-    from aer_eval.grading.audit import write_disagreements
+    from aer_eval.grading.audit import as_lines
     from aer_eval.grading.files import grade_file
 
     output.check_folder("--audit", args.audit)
     verdicts, disagreements = grade_file(args.source, args.target, with_audit=args.audit is not None)
     print(", ".join(f"{count} {verdict}" for verdict, count in sorted(verdicts.items())) or "no lines")
     if args.audit is not None:
-        write_disagreements(args.audit, disagreements)
+        output.write_text("--audit", args.audit, as_lines(disagreements))
         print(f"{len(disagreements)} disagreements of the second grader in {args.audit}")
     print(f"graded by {GRADER_ID}")
     return 0

@@ -36,9 +36,9 @@ def run(args: argparse.Namespace) -> int:
     print(markdown_table([summarise(scored, args.k) for scored in suites]))
     print(f"graded by {GRADER_ID}")
     if args.audit is not None:
-        from aer_eval.grading.audit import audit_suite, write_disagreements
+        from aer_eval.grading.audit import as_lines, audit_suite
 
         found = [disagreement for scored in suites for disagreement in audit_suite(scored)]
-        write_disagreements(args.audit, found)
+        output.write_text("--audit", args.audit, as_lines(found))
         print(f"{len(found)} disagreements of the second grader in {args.audit}")
     return 0

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import pandas as pd
 
-from aer_eval.errors import UserError
 from aer_eval.grading.exact import CHECKERS
 from aer_eval.grading.pool import run_all
 from aer_eval.grading.second_reader import NotRead, same
@@ -84,9 +82,6 @@ def _opinion(gold: str, answer: str) -> bool | None:
         return None
 
 
-def write_disagreements(path: Path, disagreements: Sequence[Disagreement]) -> None:
-    """One JSON object a line. Raises UserError where the file cannot be written."""
-    try:
-        path.write_text("".join(json.dumps(asdict(found)) + "\n" for found in disagreements), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--audit {path}: cannot be written ({error.strerror})") from error
+def as_lines(disagreements: Sequence[Disagreement]) -> str:
+    """One JSON object a line."""
+    return "".join(json.dumps(asdict(found)) + "\n" for found in disagreements)
