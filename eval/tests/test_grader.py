@@ -131,6 +131,15 @@ def test_words_that_are_counted_are_a_unit(words):
 
 
 @pytest.mark.parametrize(
+    "answer",
+    ["2.2 million tons", r"2.2\text{ million}", r"2.2\text{ million tons}", r"2200\text{ thousand tons}"],
+)
+def test_a_scale_counts_with_a_unit_behind_it(answer):
+    assert grade("2200000", answer) is Verdict.CORRECT
+    assert grade("2.2", answer) is Verdict.WRONG
+
+
+@pytest.mark.parametrize(
     ("gold", "answer", "verdict"),
     [
         (r"\$5", "5 cents", Verdict.WRONG),

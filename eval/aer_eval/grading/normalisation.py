@@ -138,6 +138,7 @@ _WORDS = _rules(
     (rf"\s*{_MOD}\s*\{{\s*", r"\\pmod{"),
     (r"^\s*([A-Z])\)\s*$", r"\1"),  # choice C)
     (r"\s*\\text\{\s*(?:percent|pct\.?)\s*\}|(?<=\d)\s*(?:percent|pct)\b", r"\\%"),
+    (rf"(?<=[\d}}])\s*\\text\{{\s*({'|'.join(_SCALES)})\s+", r" \1 \\text{"),  # 2 \text{ million tons}
     *(
         (rf"(?<=[\d}}])\s*(?:\\text\{{\s*{word}\s*\}}|{word}\b)", rf" \\cdot 10^{{{power}}}")
         for word, power in _SCALES.items()
