@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from aer_openrlhf.methods.base import RolloutBatch
-from aer_openrlhf.metrics import difficulty_metrics, position_metrics, sampler_gap
+from aer_openrlhf.metrics import difficulty_metrics, position_metrics, rollout_metrics, sampler_gap
+
+
+def test_rollout_metrics_are_all_of_them_and_no_coefficient_without_an_entropy_term():
+    batch = RolloutBatch(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1, 2]), None, 2)
+    metrics = rollout_metrics(batch, torch.tensor([0.1, 0.3]))
+    assert metrics["aer/entropy"] == 3.0  # 9 nats over 3 tokens
+    assert metrics["aer/coef_mean"] == metrics["aer/coef_middle"] == pytest.approx(0.2)
+    assert metrics["aer/group_accuracy"] == 0.5 and metrics["aer/entropy_top10_share"] == pytest.approx(6 / 9)
+    without = rollout_metrics(batch, None)
+    assert metrics.keys() - without.keys() == {"aer/coef_mean", "aer/coef_middle"}
 
 
 def test_difficulty_metrics_by_hand():
@@ -67,6 +77,11 @@ def test_position_metrics_by_hand():
     assert metrics["aer/entropy_top10_share"] == pytest.approx(30 / 75)
     assert metrics["aer/entropy_before_answer"] == pytest.approx((0 + 1 + 2 + 3 + 4 + 5 + 6 + 7 + 10 + 20) / 10)
     assert metrics["aer/entropy_after_answer"] == pytest.approx((8 + 9) / 2)
+
+
+def test_no_token_after_any_answer_is_no_entropy_there():
+    batch = RolloutBatch(torch.zeros(2), torch.ones(3), torch.tensor([1, 2]), torch.tensor([1, 2]), 2)
+    assert {name for name in position_metrics(batch) if "answer" in name} == {"aer/entropy_before_answer"}
 
 
 def test_answer_metrics_are_absent_where_the_reward_reports_no_answer_position():
