@@ -46,6 +46,11 @@ def test_config_names_the_wrong_field(field, value):
         AERConfig(**{field: value})
 
 
+def test_values_at_or_just_within_their_limits_are_taken():
+    AERConfig(rho=1.0, tau=1e-6, eta=0.0, alpha_init=0.1, alpha_max=0.1, coef_max=1e-6, target_entropy=1e-6)
+    AERConfig(rho=1e-6, tau=1 - 1e-6, alpha_max=0.0, anchor_steps=1)
+
+
 def test_a_name_that_is_none_of_the_choices_hears_them():
     with pytest.raises(ValueError, match=r"^difficulty is cubic: give one of linear, step, uniform$"):
         AERConfig(difficulty="cubic")
