@@ -87,8 +87,9 @@ def test_coefficient_0_leaves_the_batch_alone():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match=r"ratio is 0\.0"):
-        KLCovConfig(ratio=0.0)
+    for ratio in (0.0, 1.1):
+        with pytest.raises(ValueError, match=f"ratio is {ratio}: give a share of all tokens in"):
+            KLCovConfig(ratio=ratio)
     with pytest.raises(ValueError, match=r"coef is -1\.0"):
         KLCovConfig(coef=-1.0)
     assert "--aer.method kl_cov selects tokens" in KLCov.refusal(make_flags(64) | {"actor.policy_loss_type": "gspo"})

@@ -83,7 +83,10 @@ def test_the_anchor_survives_a_resume():
     assert resumed.begin_step(step).metrics == method.begin_step(step).metrics
 
 
-@pytest.mark.parametrize(("field", "value"), [("top_p", 0.0), ("top_k", 0), ("quantile", 1.0), ("coef", -1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("top_p", 0.0), ("top_p", 1.1), ("top_k", 0), ("quantile", 1.0), ("quantile", -0.1), ("coef", -1.0)],
+)
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         SirenConfig(**{field: value})
