@@ -53,7 +53,7 @@ class ClipCov(CovarianceMethod):
 
     def advantages(self, inputs: LossInputs) -> Tensor:
         """The advantages, 0 for the tokens that are dropped."""
-        candidates = self._is_candidate(token_covariance(inputs)) & inputs.mask.bool()
+        candidates = self._is_candidate(token_covariance(inputs))
         dropped = candidates & (torch.rand_like(inputs.log_probs) < inputs.shared["drop_probability"])
         return inputs.advantages.masked_fill(dropped, 0.0)
 

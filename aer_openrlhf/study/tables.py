@@ -71,10 +71,11 @@ def markdown(rows: pd.DataFrame, command: str, reference: str, each_seed: bool =
     columns = [column for column in [*passes, *HEADINGS, *metrics] if column in rows and rows[column].notna().any()]
     headings = ["arm", "seed" if each_seed else "seeds", *(HEADINGS.get(column, column) for column in columns)]
     parts = [f"Made by `{command}`.\n\nMean ± standard deviation over seeds (n - 1)."]
-    for (task, temperature), group in rows.groupby(["task", "temperature"], dropna=False):
-        title = f"## {task}" if pd.isna(temperature) else f"## {task}, temperature {temperature:g}"
-        lines = [*(_seed_lines(group, columns) if each_seed else []), *_mean_lines(group, columns, each_seed)]
-        parts += [title + _protocol(group), table(headings, lines), _differences(group, reference, columns)]
+    for task, of_task in rows.groupby("task", sort=False):
+        for temperature, group in of_task.groupby("temperature", dropna=False):
+            title = f"## {task}" if pd.isna(temperature) else f"## {task}, temperature {temperature:g}"
+            lines = [*(_seed_lines(group, columns) if each_seed else []), *_mean_lines(group, columns, each_seed)]
+            parts += [title + _protocol(group), table(headings, lines), _differences(group, reference, columns)]
     parts += [_distances(str(task), group, reference) for task, group in rows.groupby("task", sort=False)]
     return "\n\n".join(filter(None, parts)) + "\n"
 

@@ -46,7 +46,10 @@ def test_the_difference_is_signed_from_the_first_run():
 
 
 def test_only_problems_of_both_runs_count():
-    compared = compare({"p": "Raaa", "q": "RRaa", "r": "RRRR"}, {"p": "RRaa", "q": "RRRR"}, unsampled=["r"]).suites[0]
+    comparison = compare({"p": "Raaa", "q": "RRaa", "r": "RRRR"}, {"p": "RRaa", "q": "RRRR"}, unsampled=["r"])
+    (compared,) = comparison.suites
+    told = "Problems without a sample in one of the runs, which are left out: 1."
+    assert told in markdown(comparison, top=0) and "left out" not in markdown(compare(BEFORE, AFTER), top=0)
     assert (compared.num_problems, compared.left_out) == (2, 1)
     assert compared.differences[0].baseline == pytest.approx((1 / 4 + 2 / 4) / 2)
 
@@ -68,9 +71,12 @@ def test_what_changed_most_comes_first():
 
 def test_curves_cross_at_the_exact_k():
     # A: all or nothing, pass@k = 1/2 for every k. B: 1 of 8 each, pass@k = k/8: 3/8 at 3, 4/8 at 4, 5/8 at 5.
-    comparison = compare({"p": "RRRRRRRR", "q": "aaaaaaaa"}, {"p": "Raaaaaaa", "q": "Raaaaaaa"})
+    one, each = {"p": "RRRRRRRR", "q": "aaaaaaaa"}, {"p": "Raaaaaaa", "q": "Raaaaaaa"}
+    comparison = compare(one, each, [8])
+    assert [difference.k for difference in comparison.suites[0].differences] == [1, 8]
     assert comparison.suites[0].crossings == (Crossing(5, "B"),)
     assert "from k = 5 on, B has the higher one (k > n/2: to be read with care)." in markdown(comparison, top=0)
+    assert compare(each, one).suites[0].crossings == (Crossing(5, "A"),)
 
 
 def test_holm_is_over_all_pairs_and_suites_at_one_k():
@@ -158,6 +164,7 @@ def test_the_command_prints_a_table_and_writes_json(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "| tiny | base | tuned | 3 | pass@1 | 0.250 | 0.583 | +0.333 [-0.025, +0.692] | 0.25 | 0.25 |" in printed
     assert "| tiny | base | tuned | 3 | pass@4 * |" in printed
+    assert "\n\\* k > n/2: a mean of few, overlapping draws" in printed
     assert "> Not compared: extra is only in base." in printed
     assert "Problems that changed: 3. Most of all:" in printed
     assert "| q | 2 of 4 | 4 of 4 | +0.500 |" in printed

@@ -1,6 +1,7 @@
 """pass@k and its relatives, against exact rationals and numbers computed by hand."""
 
 from fractions import Fraction
+from functools import partial
 from itertools import combinations
 from math import comb
 
@@ -108,9 +109,12 @@ def test_every_problem_is_looked_up_with_its_own_n():
 
 
 @pytest.mark.parametrize("k", [0, 3, -1])
-def test_k_beyond_the_samples_is_refused_by_its_flag(k):
+@pytest.mark.parametrize(
+    "table", [pass_at_k_table, pass_hat_k_table, partial(g_pass_at_k_table, threshold=0.5), mg_pass_at_k_table]
+)
+def test_k_beyond_the_samples_is_refused_by_its_flag(table, k):
     with pytest.raises(UserError, match=rf"^--k {k}: there is a problem with 2 samples; give k from 1 to 2"):
-        pass_at_k(np.array([4, 2]), np.array([1, 1]), k)
+        look_up(table, np.array([4, 2]), np.array([1, 1]), k)
 
 
 def test_the_curve_ends_with_n():

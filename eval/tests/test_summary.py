@@ -1,12 +1,14 @@
 """A suite's summary: numbers by hand, what is missing, and what it looks like outside."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from scored_suites import scored
 
 from aer_eval.errors import UserError
 from aer_eval.metrics.summary import markdown_table, metric_names, summarise, to_json
+from aer_eval.metrics.types import SuiteSummary
 
 OUTCOMES = {"p": "RRaa", "q": "Rab-", "r": "----"}
 """Correct: 2, 1 and 0 of 4."""
@@ -78,7 +80,7 @@ def test_problems_count_with_the_samples_that_they_have():
 
 def test_verdicts_rates_and_lengths():
     tokens = [10, 20, 30, None, 7, 7, 7, 7, 9, 9, 9, 100]
-    summary = summarise(scored({"p": "RRab", "q": "RRRR", "r": "---t"}, token_count=tokens))
+    summary = summarise(scored({"q": "RRab", "p": "RRRR", "r": "---t"}, token_count=tokens))
     assert summary.verdicts["correct"] == 6
     assert summary.verdicts["truncated"] == 1
     assert summary.verdicts["timeout"] == 0
@@ -86,8 +88,8 @@ def test_verdicts_rates_and_lengths():
     assert summary.rates == pytest.approx({"truncated": 1 / 12, "never_solved": 1 / 3, "always_solved": 1 / 3})
     # 10, 20, 4 x 7 correct; 30, 3 x 9, 100 not; one is not known.
     assert summary.lengths == pytest.approx({"all": 215 / 11, "correct": 58 / 6, "wrong": 157 / 5})
-    assert list(summary.per_problem.index) == ["p", "q", "r"]
-    assert summary.per_problem.loc["p"].to_dict() == {"n": 4, "correct": 2, "answer_classes": 3, "mean_tokens": 20}
+    assert list(summary.per_problem.index) == ["q", "p", "r"]  # in the suite's order
+    assert summary.per_problem.loc["q"].to_dict() == {"n": 4, "correct": 2, "answer_classes": 3, "mean_tokens": 20}
 
 
 def test_what_is_not_known_is_absent():
@@ -97,6 +99,8 @@ def test_what_is_not_known_is_absent():
     assert summary.estimates["pass@1"].over_problems is None
     assert summary.estimates["pass@1"].this_set is None
     written = json.loads(json.dumps(to_json(summary), allow_nan=False))
+    assert written.keys() == {field.name for field in fields(SuiteSummary)}
+    assert (written["label"], written["num_problems"], written["rates"]["never_solved"]) == ("A", 2, 1.0)
     assert written["estimates"]["pass@1"] == {"value": 0.0}
     assert written["per_problem"]["p"] == {"n": 2, "correct": 0, "answer_classes": 1}
     assert written["estimates"]["pass@2"]["flag"] == "k > n/2"

@@ -87,6 +87,7 @@ def test_which_votes_are_left_when_one_is_taken_away():
         Votes(2, (2, 1), 1): 3,
         Votes(2, (3,), 1): 1,
     }
+    assert Votes(0, (1, 1), 0).without_one() == {Votes(0, (1,), 0): 2}
 
 
 def test_correct_samples_vote_as_one_class_whatever_their_answers():

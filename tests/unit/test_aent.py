@@ -61,3 +61,10 @@ def test_bounds_that_a_resumed_run_has_moved_act_at_once():
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         AEntConfig(**{field: value})
+
+
+def test_the_band_may_be_one_value():
+    """Then the coefficient moves at every step."""
+    method = AEnt(AEntConfig(entropy_low=0.2, entropy_high=0.2, lr=0.01, warmup_steps=0))
+    method.begin_step(make_step(0.1))
+    assert method.coef == pytest.approx(2e-3 + 0.01 * 0.1)

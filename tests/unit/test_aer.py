@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aer_openrlhf.methods.aer import (
@@ -44,6 +44,16 @@ from tests.unit.method_inputs import make_batch, make_loss_inputs
 def test_config_names_the_wrong_field(field, value):
     with pytest.raises(ValueError, match=f"^{field} is"):
         AERConfig(**{field: value})
+
+
+def test_values_at_or_just_within_their_limits_are_taken():
+    AERConfig(rho=1.0, tau=1e-6, eta=0.0, alpha_init=0.1, alpha_max=0.1, coef_max=1e-6, target_entropy=1e-6)
+    AERConfig(rho=1e-6, tau=1 - 1e-6, alpha_max=0.0, anchor_steps=1)
+
+
+def test_a_name_that_is_none_of_the_choices_hears_them():
+    with pytest.raises(ValueError, match=r"^difficulty is cubic: give one of linear, step, uniform$"):
+        AERConfig(difficulty="cubic")
 
 
 def test_alpha_max_above_coef_max_is_refused_where_it_would_wind_up():
@@ -144,6 +154,16 @@ def test_controller_refuses_an_entropy_that_is_none(entropy_sum, tokens):
         EntropyController(AERConfig()).update(entropy_sum, tokens)
 
 
+def test_one_token_is_enough():
+    assert EntropyController(AERConfig(target_entropy=0.7, eta=0.01)).update(0.2, 1) == pytest.approx(0.005)
+
+
+def test_alpha_has_an_upper_bound_only_where_the_controller_moves_it():
+    assert AER(AERConfig(alpha_max=0.3)).alpha_max == 0.3
+    assert AER(AERConfig(alpha_max=0.0)).alpha_max is None
+    assert AER(AERConfig(eta=0.0, alpha_init=0.01)).alpha_max is None
+
+
 def test_a_foreign_state_is_refused():
     with pytest.raises(ValueError, match="the saved state of aer lacks anchor_sum"):
         AER(AERConfig()).load_state_dict({"alpha": 0.1, "steps": 3, "anchor_tokens": 5})
@@ -160,6 +180,7 @@ configs = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(configs, entropies)
 def test_alpha_stays_within_its_bounds_and_moves_towards_the_target(config, values):
     controller = EntropyController(config)
@@ -172,6 +193,7 @@ def test_alpha_stays_within_its_bounds_and_moves_towards_the_target(config, valu
             assert (after - before) * error >= 0.0
 
 
+@settings(deadline=None)
 @given(configs, st.integers(1, 50))
 def test_nothing_winds_up_while_entropy_is_above_the_target(config, steps):
     """However long entropy stays above the target, the first step below it raises alpha by one full step from 0."""
@@ -185,6 +207,7 @@ def test_nothing_winds_up_while_entropy_is_above_the_target(config, steps):
     assert controller.update(below * 5, 5) == pytest.approx(min(step, config.alpha_max), rel=1e-9, abs=1e-12)
 
 
+@settings(deadline=None)
 @given(configs, entropies, st.integers(0, 60))
 def test_resumed_equals_uninterrupted(config, values, cut):
     whole, first = EntropyController(config), EntropyController(config)

@@ -79,6 +79,7 @@ def test_nothing_depends_on_the_tiles():
 
     assert tile_width(TOKENS, VOCABULARY, 0.01) == 64
     assert tile_width(TOKENS, VOCABULARY, 256) == VOCABULARY
+    assert tile_width(1000, 150_000, 256) == 19_173  # 256 * 2**20 bytes over 14 for each of 1000 logits a column
     for narrow, whole in zip(run(0.01), run(256), strict=True):
         torch.testing.assert_close(narrow, whole, rtol=2e-6, atol=2e-6)
 
@@ -106,8 +107,19 @@ def test_extreme_logits_stay_finite():
         assert bool(gradient.isfinite().all())
 
 
-def test_a_frozen_weight_gets_no_gradient():
-    hidden, weight, _, labels, _ = make_inputs(torch.float32, bias=False)
-    log_probs, entropy = fused_head(hidden, weight.detach(), labels)
-    (log_probs.sum() + entropy.sum()).backward()
-    assert weight.grad is None and hidden.grad is not None
+def test_what_is_frozen_gets_no_gradient_and_the_others_keep_theirs():
+    inputs = dict(zip(("hidden", "weight", "bias"), make_inputs(torch.float32, bias=True)[:3], strict=True))
+    labels = make_inputs(torch.float32, bias=True)[3]
+
+    def gradients(**frozen):
+        for tensor in inputs.values():
+            tensor.grad = None
+        sum(output.sum() for output in fused_head(labels=labels, **inputs | frozen)).backward()
+        return {name: tensor.grad for name, tensor in inputs.items()}
+
+    everything = gradients()
+    for name, tensor in inputs.items():
+        found = gradients(**{name: tensor.detach()})
+        assert found.pop(name) is None
+        for other, gradient in found.items():
+            assert torch.equal(gradient, everything[other])

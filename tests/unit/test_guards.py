@@ -68,6 +68,7 @@ def test_the_sampler_gap_is_counted_where_it_is_measured():
     assert step == 30
     assert message.startswith(
         "vLLM's log-probs and the trainer's are 2.5 nats a token apart: not the same policy, for 3 "
+        "measurements in a row. The trainer does not score"
     )
 
 
@@ -149,6 +150,38 @@ def test_the_message_holds_the_numbers_and_a_flag_that_the_method_has():
     assert "--aer.alpha_max" not in message("skywork")[0]
 
 
+@pytest.mark.parametrize(
+    ("guard", "row", "finding"),
+    [
+        ("entropy_high", {"aer/entropy": 0.8}, "entropy is 0.8 nats, 1.60 of its initial 0.5"),
+        ("entropy_low", {"aer/entropy": 0.05}, "entropy is 0.05 nats, 0.10 of its initial 0.5"),
+        ("alpha_at_max", {"aer/alpha": 0.01}, "alpha is at its upper bound 0.01"),
+        ("all_wrong", {"aer/all_wrong_share": 0.95}, "in 95% of the groups every response is wrong"),
+        ("reward_zero", {"aer/group_accuracy": 0.0}, "not one response was right"),
+        (
+            "entropy_hard",
+            {"aer/entropy_hard": 1.7},
+            "entropy is 1.7 nats on hard prompts and 0.4 on easy ones, at the start 0.8 and 0.4",
+        ),
+        (
+            "entropy_concentrated",
+            {"aer/entropy_top10_share": 0.8},
+            "the top 10 % of tokens carry 80% of all entropy, 25% at the start",
+        ),
+        (
+            "entropy_after_answer",
+            {"aer/entropy_after_answer": 1.6},
+            "entropy is 1.6 nats after the graded answer and 0.5 up to it",
+        ),
+    ],
+)
+def test_every_guard_says_what_was_seen(guard, row, finding):
+    guards = Guards(GuardConfig(patience=1, alpha_at_max=1), "aer", 0.01)
+    assert guards.check(1, HEALTHY) == []
+    (warning,) = guards.check(2, HEALTHY | row)
+    assert (warning.guard, warning.message) == (guard, f"{finding}, for 1 steps in a row. {GUARDS[guard].mend}")
+
+
 def test_alpha_at_its_bound_points_to_coef_max_where_that_binds():
     guards = Guards(GuardConfig(alpha_at_max=1), "aer", 0.01)
     (warning,) = guards.check(1, HEALTHY | {"aer/alpha": 0.01})
@@ -166,6 +199,7 @@ def test_another_method_is_never_told_a_flag_of_aer():
         ({"patience": 0}, "patience is 0: give a whole number from 1"),
         ({"entropy_high": 1.0}, "entropy_high is 1.0: give a number above 1"),
         ({"entropy_low": 1.0}, "entropy_low is 1.0: give a fraction"),
+        ({"alpha_at_max": 0}, "alpha_at_max is 0: give a number above 0, for example 50"),
         ({"all_wrong": 0.0}, "all_wrong is 0.0: give a number above 0, for example 0.9"),
     ],
 )

@@ -69,6 +69,7 @@ def test_loss_and_gradient_by_hand():
         torch.ones(2, 2, dtype=torch.long),
         plan.coefficients,
         4,
+        dp_size=2,
         advantages=torch.tensor(ADVANTAGES).view(2, 2),
         log_probs=log_probs,
         old_log_probs=old,
@@ -76,9 +77,9 @@ def test_loss_and_gradient_by_hand():
     )
     # covariances under the policy in training: 2 * 1.5 = 3, 1 * -0.9, -1 * 1.1, -2 * -1.5 = 3: the first and the last
     loss = method.loss(inputs)
-    assert loss.item() == pytest.approx(0.3 * (0.5 + 0.5) / 4)
+    assert loss.item() == pytest.approx(0.3 * (0.5 + 0.5) / 4 * 2)
     loss.backward()
-    assert log_probs.grad.tolist() == [pytest.approx([0.075, 0.0]), pytest.approx([0.0, -0.075])]
+    assert log_probs.grad.tolist() == [pytest.approx([0.15, 0.0]), pytest.approx([0.0, -0.15])]
 
 
 def test_coefficient_0_leaves_the_batch_alone():
@@ -86,8 +87,9 @@ def test_coefficient_0_leaves_the_batch_alone():
 
 
 def test_what_makes_no_sense_is_refused():
-    with pytest.raises(ValueError, match=r"ratio is 0\.0"):
-        KLCovConfig(ratio=0.0)
+    for ratio in (0.0, 1.1):
+        with pytest.raises(ValueError, match=f"ratio is {ratio}: give a share of all tokens in"):
+            KLCovConfig(ratio=ratio)
     with pytest.raises(ValueError, match=r"coef is -1\.0"):
         KLCovConfig(coef=-1.0)
     assert "--aer.method kl_cov selects tokens" in KLCov.refusal(make_flags(64) | {"actor.policy_loss_type": "gspo"})

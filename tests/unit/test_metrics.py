@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from aer_openrlhf.methods.base import RolloutBatch
-from aer_openrlhf.metrics import difficulty_metrics, position_metrics, sampler_gap
+from aer_openrlhf.metrics import difficulty_metrics, position_metrics, rollout_metrics, sampler_gap, top10_share
+
+
+def test_rollout_metrics_are_all_of_them_and_no_coefficient_without_an_entropy_term():
+    batch = RolloutBatch(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1, 2]), None, 2)
+    metrics = rollout_metrics(batch, torch.tensor([0.1, 0.3]))
+    assert metrics["aer/entropy"] == 3.0  # 9 nats over 3 tokens
+    assert metrics["aer/coef_mean"] == metrics["aer/coef_middle"] == pytest.approx(0.2)
+    assert metrics["aer/group_accuracy"] == 0.5 and metrics["aer/entropy_top10_share"] == pytest.approx(6 / 9)
+    without = rollout_metrics(batch, None)
+    assert metrics.keys() - without.keys() == {"aer/coef_mean", "aer/coef_middle"}
 
 
 def test_difficulty_metrics_by_hand():
@@ -38,6 +48,17 @@ def test_difficulty_metrics_by_hand():
     )
 
 
+@pytest.mark.parametrize(
+    ("right", "group_size", "shares"),
+    [([3, 4, 6, 7], 10, (0.25, 0.5, 0.25)), ([0, 1, 2, 3], 3, (0.25, 0.5, 0.25))],  # a third itself is in the middle
+)
+def test_hard_is_below_one_third_and_easy_above_two_thirds(right, group_size, shares):
+    scores = torch.tensor([float(place < count) for count in right for place in range(group_size)])
+    batch = RolloutBatch(scores, torch.ones(len(scores)), torch.ones(len(scores), dtype=torch.long), None, group_size)
+    metrics = difficulty_metrics(batch, None)
+    assert tuple(metrics[f"aer/share_{name}"] for name in ("hard", "middle", "easy")) == shares
+
+
 def test_a_bucket_without_prompts_is_absent_not_zero():
     batch = RolloutBatch(torch.ones(2), torch.ones(2), torch.ones(2, dtype=torch.long), None, 2)
     metrics = difficulty_metrics(batch, torch.zeros(2))
@@ -69,6 +90,11 @@ def test_position_metrics_by_hand():
     assert metrics["aer/entropy_after_answer"] == pytest.approx((8 + 9) / 2)
 
 
+def test_no_token_after_any_answer_is_no_entropy_there():
+    batch = RolloutBatch(torch.zeros(2), torch.ones(3), torch.tensor([1, 2]), torch.tensor([1, 2]), 2)
+    assert {name for name in position_metrics(batch) if "answer" in name} == {"aer/entropy_before_answer"}
+
+
 def test_answer_metrics_are_absent_where_the_reward_reports_no_answer_position():
     batch = RolloutBatch(torch.zeros(2), torch.ones(2), torch.ones(2, dtype=torch.long), None, 2)
     assert not any("answer" in name for name in position_metrics(batch))
@@ -83,6 +109,11 @@ def test_entropy_flight_shows_as_concentration():
     flown = RolloutBatch(torch.zeros(2), spike, lengths, None, 2)
     assert position_metrics(flat)["aer/entropy_top10_share"] == pytest.approx(0.1)
     assert position_metrics(flown)["aer/entropy_top10_share"] == pytest.approx(1.0)
+
+
+def test_top_10_share_of_next_to_no_entropy_and_of_none():
+    assert top10_share(torch.tensor([0.01, 0.03])) == pytest.approx(0.75)
+    assert top10_share(torch.zeros(2)) is None
 
 
 def test_sampler_gap_is_a_token_mean_over_response_tokens():

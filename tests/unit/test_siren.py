@@ -55,7 +55,7 @@ def test_coefficient_by_hand():
 
 
 def test_the_terms_gradient_is_that_of_the_square_at_the_rollout_policy():
-    """d/dH of coef * (M - M_0)^2, however the batch is cut into micro-batches."""
+    """d/dH of coef * (M - M_0)^2, however the batch is cut into micro-batches and spread over ranks."""
     coef, anchor = 0.5, 4.0
     entropy = torch.tensor([[1.0, 3.0], [2.0, 6.0], [5.0, 4.0], [1.0, 1.5]], dtype=torch.float64, requires_grad=True)
     mask = torch.ones(4, 2, dtype=torch.long)
@@ -65,9 +65,10 @@ def test_the_terms_gradient_is_that_of_the_square_at_the_rollout_policy():
     method.anchor = anchor
     batch = make_batch([0] * 4, [0.0] * 8, [2] * 4, 2, method_entropy=entropy.detach().flatten().tolist())
     coefficients = method.begin_step(batch).coefficients.double()
-    for rows in (torch.arange(4).split(4), torch.arange(4).split(2)):
+    for micro_batches, ranks in ((1, 1), (2, 1), (1, 2), (2, 2)):
+        rows, responses = torch.arange(4).chunk(micro_batches * ranks), 4 / micro_batches
         terms = [
-            method.loss(make_loss_inputs(entropy[r], mask[r], coefficients[r], 8, num_responses=4 / len(rows)))
+            method.loss(make_loss_inputs(entropy[r], mask[r], coefficients[r], 8, ranks, num_responses=responses))
             for r in rows
         ]
         (gradient,) = torch.autograd.grad(sum(terms) / len(rows), entropy)
@@ -82,7 +83,11 @@ def test_the_anchor_survives_a_resume():
     assert resumed.begin_step(step).metrics == method.begin_step(step).metrics
 
 
-@pytest.mark.parametrize(("field", "value"), [("top_p", 0.0), ("top_k", 0), ("quantile", 1.0), ("coef", -1.0)])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("top_p", 0.0), ("top_p", 1.1), ("top_k", 0), ("quantile", 1.0), ("quantile", -0.1), ("coef", -1.0)],
+)
 def test_values_out_of_range_are_refused(field, value):
     with pytest.raises(ValueError, match=f"{field} is {value}"):
         SirenConfig(**{field: value})
+    SirenConfig(top_p=1.0, top_k=1, quantile=0.0)

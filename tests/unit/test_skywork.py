@@ -1,5 +1,7 @@
 """`skywork`: a constant step towards an absolute target, the term on only below it."""
 
+import math
+
 import pytest
 
 from aer_openrlhf.methods.skywork import Skywork, SkyworkConfig
@@ -48,3 +50,12 @@ def test_bounds_are_checked():
         SkyworkConfig(coef_init=0.01)
     with pytest.raises(ValueError, match="delta is -1"):
         SkyworkConfig(delta=-1)
+    with pytest.raises(ValueError, match=r"^coef_min is -1: give a number not below 0$"):
+        SkyworkConfig(coef_min=-1)
+    with pytest.raises(ValueError, match=r"^coef_max is inf: give a number not below 0$"):
+        SkyworkConfig(coef_max=math.inf)
+
+
+def test_the_coefficient_has_an_upper_bound_only_where_it_can_move():
+    assert Skywork(SkyworkConfig(coef_max=0.25)).alpha_max == 0.25
+    assert Skywork(SkyworkConfig(coef_init=0.1, coef_min=0.1, coef_max=0.1)).alpha_max is None

@@ -18,7 +18,7 @@ from aer_openrlhf.cli.study import main
 from aer_openrlhf.report.runs import load_run
 from aer_openrlhf.study import results, tables
 from aer_openrlhf.study.definition import load
-from aer_openrlhf.study.frontier import distance, distances, frontier
+from aer_openrlhf.study.frontier import distance, distances, frontier, shown_ks
 
 FAKE = """
 import json, sys, time
@@ -303,6 +303,47 @@ def test_final_reward_and_entropy_are_means_of_the_last_twenty_steps(tmp_path: P
     assert (found["entropy_over_initial"], found["entropy_over_target"]) == (0.25, 0.5)
 
 
+def test_the_whole_page() -> None:
+    """Tasks and arms in the order of the rows. Differences 0.1 and 0.3: 0.2 +- 12.706 * 0.1; 0.3 - 0.1; 0.5 - 0.4."""
+    given = rows(
+        arm=["plain", "plain", "zeta", "zeta", "late"],
+        seed=[1, 2, 1, 2, 2],
+        num_prompts=20,
+        num_samples=[8, 8, 8, 8, None],
+        **{"pass@1": [0.2, 0.4, 0.3, 0.7, 0.5], "aer/alpha": [0.1, 0.1, None, 0.3, None]},
+    )
+    other = rows(seed=[1], **{"pass@1": [0.25]}).assign(task="make", temperature=None)
+    told = tables.markdown(pd.concat([given, other], ignore_index=True), "aer-study table", "plain")
+    assert (
+        told
+        == """Made by `aer-study table`.
+
+Mean ± standard deviation over seeds (n - 1).
+
+## sums, temperature 1, 20 prompts
+
+| arm | seeds | pass@1 | aer/alpha |
+| --- | --- | --- | --- |
+| plain | 2 | 0.300 ± 0.141 | 0.100 ± 0.000 |
+| zeta | 2 | 0.500 ± 0.283 | 0.300 |
+| late | 1 | 0.500 | – |
+
+Difference from plain of the same seed, with the 95 % t interval of the mean over seeds.
+
+| arm | seeds | pass@1 | aer/alpha |
+| --- | --- | --- | --- |
+| zeta | 2 | +0.200 (-1.071 to +1.471) | +0.200 |
+| late | 1 | +0.100 | – |
+
+## make
+
+| arm | seeds | pass@1 | aer/alpha |
+| --- | --- | --- | --- |
+| plain | 1 | 0.250 | – |
+"""
+    )
+
+
 def test_a_metric_of_the_study_is_a_column() -> None:
     given = rows(seed=[1, 2], **{"pass@1": [0.2, 0.4], "aer/alpha": [0.1, 0.3], "aer/coef_hard": [None, None]})
     told = tables.markdown(given, "", "plain")
@@ -382,7 +423,10 @@ def test_a_method_that_only_moves_along_the_curve_has_no_distance() -> None:
     """On the line pass@4 = 1 - pass@1 both; the other one 0.1 above it over their common range 0.3 to 0.5."""
     reference, along = curve("plain", [0.6, 0.5, 0.3], [0.4, 0.5, 0.7]), curve("along", [0.5, 0.2], [0.5, 0.8])
     above = curve("above", [0.5, 0.3], [0.6, 0.8])
-    found = distances(pd.concat([reference, along, above]), "plain").set_index("arm")["pass@4"]
+    start = curve("start", [0.5, 0.3], [0.1, 0.1])
+    found = distances(pd.concat([reference, along, above, start]), "plain").set_index("arm")["pass@4"]
+    assert list(found.index) == ["along", "above"]
+    assert list(distances(reference, "plain").columns) == ["arm", "seed", "pass@4"]
     assert found["along"] == pytest.approx(0, abs=1e-12) and found["above"] == pytest.approx(0.1)
 
 
@@ -390,6 +434,25 @@ def test_an_arm_beyond_all_of_the_reference_is_above_it() -> None:
     """At pass@1 from 0.3 to 0.6 the reference has 0.7 to 0.4, 0.55 on average; the arm has 0.95 at all of them."""
     reference, beyond = curve("plain", [0.6, 0.5, 0.3], [0.4, 0.5, 0.7]), curve("beyond", [0.8, 0.7], [0.9, 0.95])
     assert distance(beyond, reference, 4) == pytest.approx(0.4)
+
+
+def test_an_arm_of_one_temperature_is_compared_up_to_it() -> None:
+    """0.7 at a pass@1 of 0.4 or less; over 0.3 to 0.4 the reference has 0.7 to 0.6, 0.65 on average."""
+    assert distance(curve("one", [0.4], [0.7]), curve("plain", [0.6, 0.3], [0.4, 0.7]), 4) == pytest.approx(0.05)
+
+
+def test_temperatures_may_come_in_any_order() -> None:
+    """The reference has 0.7 to 0.6 over 0.3 to 0.5 and 0.6 to 0.4 over 0.5 to 0.6: 0.6 on average."""
+    reference, beyond = curve("plain", [0.6, 0.5, 0.3], [0.4, 0.6, 0.7]), curve("beyond", [0.7], [0.9])
+    assert distance(beyond, reference.iloc[[1, 0, 2]], 4) == pytest.approx(0.3, abs=1e-3)
+    above = reference.assign(**{"pass@4": reference["pass@4"] + 0.1})
+    assert distance(above.iloc[[1, 0, 2]], reference, 4) == pytest.approx(0.1)
+
+
+def test_the_four_largest_k_are_compared() -> None:
+    passes = {f"pass@{k}": [0.5] for k in (16, 1, 2, 64, 4, 8)}
+    assert shown_ks(pd.DataFrame(passes)) == [4, 8, 16, 64]
+    assert shown_ks(pd.DataFrame(passes).drop(columns="pass@1")) == []
 
 
 def test_an_arm_that_reaches_no_pass_at_1_of_the_reference_has_no_distance() -> None:
