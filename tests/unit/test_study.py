@@ -2,10 +2,12 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,10 @@ from aer_eval.errors import UserError
 from aer_openrlhf.cli.study import main
 from aer_openrlhf.report.runs import load_run
 from aer_openrlhf.study import results, tables
-from aer_openrlhf.study.definition import load
+from aer_openrlhf.study.definition import Run, load
+from aer_openrlhf.study.folder import state
 from aer_openrlhf.study.frontier import distance, distances, frontier
+from aer_openrlhf.study.runner import Runner
 
 FAKE = """
 import json, sys, time
@@ -225,10 +229,80 @@ def test_after_kill_9_no_child_is_left_and_the_same_command_goes_on(study: Path)
     assert starts(study, "other") == 2
 
 
+def test_an_evaluation_that_writes_nothing_does_not_keep_the_numbers_of_the_one_before(study: Path) -> None:
+    (run,) = [run for run in load(study).runs(study.parent) if run.arm == "plain"]
+    assert Runner().perform([run], lambda _: None) == []
+    (failure,) = Runner().perform([replace(run, evaluate=("true",))], lambda _: None)
+    assert failure.endswith(f"the evaluation wrote no {run.folder / 'pass_at_k.json'}")
+    assert state(run) == "trained"  # the first evaluation's figures are gone, so it is not finished either
+
+
+def test_a_run_whose_folder_fails_and_tables_that_fail_stop_no_other_run(study: Path) -> None:
+    (folder(study, "plain") / "train.log").mkdir(parents=True)
+
+    def no_room(run: Run) -> None:
+        raise UserError("no room for the table")
+
+    plain, other = load(study).runs(study.parent)
+    failures = Runner().perform([plain, other], no_room)
+    assert failures[0].startswith(f"sums/plain/seed-1: {plain.folder}: [Errno 21] Is a directory")
+    assert failures[1:] == ["sums/other/seed-1: no room for the table"]
+    assert state(other) == "finished"
+
+
+def test_results_that_cannot_be_written_are_one_line(study: Path, capsys: pytest.CaptureFixture) -> None:
+    (study.parent / "taken").touch()
+    assert main(["table", str(study), "--runs", str(study.parent / "taken")]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "taken" in told and told.endswith("or give another --runs")
+
+
+def test_a_folder_is_the_same_from_elsewhere_and_under_another_name(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(study.parent)
+    runs = load(study).runs(Path("."))
+    assert Runner().perform(runs, lambda _: None) == []
+    assert [state(run) for run in load(study).runs(study.parent)] == ["finished", "finished"]
+    (study.parent / "grid").rename(study.parent / "moved")
+    (study.parent / "elsewhere").mkdir()
+    (study.parent / "moved").rename(study.parent / "elsewhere" / "grid")
+    assert [state(run) for run in load(study).runs(study.parent / "elsewhere")] == ["finished", "finished"]
+    assert main(["table", str(study), "--runs", "elsewhere"]) == 0
+    assert f"Made by `aer-study table {study} --runs=elsewhere`." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds: [1]", "seeds: [1, 2]", "sums/plain/seed-1 and sums/plain/seed-2; put {seed} into it"),
+        (" {flags}", "", "sums/plain/seed-1 and sums/other/seed-1; put {flags} or {method} into it"),
+        ("{sums: }", "{sums: , more: }", "sums/plain/seed-1 and more/plain/seed-1; put {task} into it"),
+    ],
+)
+def test_runs_that_nothing_sets_apart_are_refused(
+    study: Path, capsys: pytest.CaptureFixture, old: str, new: str, message: str
+) -> None:
+    study.write_text(study.read_text().replace(old, new))
+    assert main(["table", str(study), "--runs", str(study.parent)]) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert f"train is the same command line for {message}" in told
+
+
+def test_the_dry_run_tells_the_evaluation_that_is_still_to_come(study: Path, capsys: pytest.CaptureFixture) -> None:
+    plain, _ = load(study).runs(study.parent)
+    assert Runner().perform([plain], lambda _: None) == []
+    (plain.folder / "done.json").unlink()
+    assert main(["run", str(study), "--runs", str(study.parent), "--dry-run"]) == 0
+    assert f"trained      sums/plain/seed-1\n             {shlex.join(plain.evaluate)}\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("{flags}", "{flagz}", "train: {flagz}: unknown placeholder"),
+        ("{flags}", "--set={flags}", "train: --set={flags}: flags is a list, several words; let {flags} stand alone"),
+        ("{flags}", "{method.name}", "train: {method.name}: unknown placeholder"),
         ("seeds: [1]", "seeds: 1", "seeds is 1: give a list"),
         ("tasks:", "task:", "task: unknown"),
         ("  other:", "  start:", "start: the name of the start model's row"),
