@@ -85,10 +85,16 @@ class Run:
 def load_runs(paths: Sequence[str | Path]) -> list[Run]:
     """Load several run folders; names get as many parent folders as it takes to tell the runs apart."""
     folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    names = short_names(folders)
+    return [replace(load_run(folder), name=name) for folder, name in zip(folders, names, strict=True)]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as many as it takes to tell different paths apart."""
     depth = 1
-    while len({folder.parts[-depth:] for folder in folders}) < len(folders):
+    while len({path.parts[-depth:] for path in paths}) < len(set(paths)):
         depth += 1
-    return [replace(load_run(folder), name="/".join(folder.parts[-depth:])) for folder in folders]
+    return ["/".join(path.parts[-depth:]) for path in paths]
 
 
 def load_run(path: str | Path) -> Run:
