@@ -116,7 +116,7 @@ def load_run(path: str | Path) -> Run:
         torn_lines=torn_lines,
         non_finite=non_finite,
         warnings=_read_warnings(folder / WARNINGS_FILE),
-        samples=newest_samples(folder),
+        samples=_read_samples(folder),
     )
 
 
@@ -190,6 +190,13 @@ def _read_warnings(path: Path) -> tuple[str, ...]:
         return tuple(f"step {row['step']}, {row['guard']}: {row['message']}" for row in read_lines(path))
     except KeyError as problem:
         raise RunError(f"{path}: a line without {problem}; mend or remove it") from problem
+
+
+def _read_samples(folder: Path) -> SampleTable | None:
+    try:
+        return newest_samples(folder)
+    except ValueError as problem:
+        raise RunError(str(problem)) from problem
 
 
 def _by_k(item: tuple[str, float]) -> int:
