@@ -126,7 +126,9 @@ def _write_tables_and_plots(args: argparse.Namespace, study: Study, runs: Sequen
     from aer_eval.report.canvas import png, styled
     from aer_openrlhf.study import figures, results, tables
 
-    rows = results.merge(results.collect(runs, study.metrics), args.merge)
+    finished = [run for run in runs if folder.state(run) == "finished"]  # asked once: the others go on meanwhile
+    trained = [run for run in finished if run.train]
+    rows = results.merge(results.collect(finished, study.metrics), args.merge)
     rows = results.in_order(rows, list(study.tasks), [START, *study.arms])
     results.write_csv(rows, out / "table.csv")
     options = [
@@ -138,12 +140,14 @@ def _write_tables_and_plots(args: argparse.Namespace, study: Study, runs: Sequen
     command = shlex.join([PROGRAM, "table", str(args.study), *options])
     with whole_file(out / "table.md") as file:
         file.write(tables.markdown(rows, command, study.reference, args.each_seed))
-    finished = [run for run in runs if run.train and folder.state(run) == "finished"]
     for task in study.tasks:
+        of_task = rows[rows["task"] == task]
         with styled():
             drawings = {
-                "frontier": figures.frontier(rows[rows["task"] == task]),
-                "entropy": figures.entropy([run for run in finished if run.task == task]),
+                "frontier": figures.frontier(of_task),
+                "entropy": figures.entropy(
+                    [run for run in trained if run.task == task], list(of_task["arm"].unique())
+                ),
             }
             for name, figure in drawings.items():
                 if figure is not None:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from aer_eval.report.canvas import GREY, PANEL_NAME, UNKNOWN, WIDTH, grid_shape, role, scale_over_k, text
+from aer_eval.report.canvas import GREY, PALETTE, PANEL_NAME, UNKNOWN, WIDTH, grid_shape, role, scale_over_k, text
 from aer_openrlhf.report.canvas import (
     Shown,
     colored,
@@ -66,9 +66,9 @@ HEALTH = {
 }
 
 
-def entropy(runs: Sequence[Run]) -> Figure | None:
+def entropy(runs: Sequence[Run], palette: Sequence[str] = PALETTE) -> Figure | None:
     """Entropy against its target and initial value; also as a share of the initial value where runs started apart."""
-    shown = recorded(runs, ENTROPY)
+    shown = recorded(runs, ENTROPY, palette)
     if not shown:
         return None
     window = smoothing_window(runs)

@@ -45,7 +45,9 @@ def newest_samples(run_dir: Path) -> SampleTable | None:
         groups = [group for _, group in table.groupby("prompt_index", sort=False)]
         return SampleTable(int(table["step"].iloc[0]), tuple(map(_shown, groups)))
     except (OSError, ValueError, LookupError) as problem:
-        raise ValueError(f"{files[-1]}: not a table of samples ({first_line(problem)}); mend or remove it") from problem
+        raise ValueError(
+            f"{files[-1]}: not a table of samples ({first_line(problem)}); mend or remove it"
+        ) from problem
 
 
 def _shown(group: pd.DataFrame) -> ShownPrompt:

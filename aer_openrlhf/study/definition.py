@@ -257,7 +257,7 @@ def _flags(key: str, value: Any) -> dict[str, Any]:
 
 
 def _metrics(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or any(not isinstance(name, str) or "/" not in name for name in value):
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"metrics is {value}: give a list of names such as aer/alpha (docs/metrics.md)")
     return tuple(value)
 

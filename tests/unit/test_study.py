@@ -18,7 +18,7 @@ import pytest
 from aer_eval.errors import UserError
 from aer_openrlhf.cli.study import main
 from aer_openrlhf.report.runs import load_run
-from aer_openrlhf.study import results, tables
+from aer_openrlhf.study import figures, results, tables
 from aer_openrlhf.study.definition import Run, load
 from aer_openrlhf.study.folder import state
 from aer_openrlhf.study.frontier import distance, distances, frontier
@@ -379,8 +379,9 @@ def test_final_reward_and_entropy_are_means_of_the_last_twenty_steps(tmp_path: P
 
 def test_a_metric_of_the_study_is_a_column() -> None:
     given = rows(seed=[1, 2], **{"pass@1": [0.2, 0.4], "aer/alpha": [0.1, 0.3], "aer/coef_hard": [None, None]})
+    given["ppo_kl"] = 0.5  # not every name has a slash
     told = tables.markdown(given, "", "plain")
-    assert "| arm | seeds | pass@1 | aer/alpha |" in told and "| 0.200 ± 0.141 |" in told
+    assert "| arm | seeds | pass@1 | aer/alpha | ppo_kl |" in told and "| 0.200 ± 0.141 |" in told
 
 
 def test_one_seed_has_no_standard_deviation() -> None:
@@ -416,9 +417,64 @@ def test_merge_adds_rows_and_refuses_two_that_differ(tmp_path: Path) -> None:
     results.write_csv(rows(seed=[1], **{"pass@1": [0.3]}), tmp_path / "other.csv")
     with pytest.raises(UserError, match="two different rows for sums/plain/seed-1"):
         results.merge(here, [tmp_path / "other.csv"])
-    (tmp_path / "notes.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="not a table"):
-        results.merge(here, [tmp_path / "notes.csv"])
+    for columns in ("a,b", "task,arm,seed,pass@1"):
+        (tmp_path / "notes.csv").write_text(f"{columns}\n{','.join('1' * len(columns.split(',')))}\n")
+        with pytest.raises(UserError, match="not a table"):
+            results.merge(here, [tmp_path / "notes.csv"])
+
+
+def test_merged_rows_complete_each_other_and_the_figures_that_differ_are_named(tmp_path: Path) -> None:
+    """The earlier CSV has another metric and no wall time; an arm called None stays itself."""
+    results.write_csv(rows(seed=[1], arm="None", **{"pass@1": [0.25], "aer/alpha": [0.1]}), tmp_path / "early.csv")
+    here = rows(seed=[1, 2], arm="None", train_seconds=[5.0, 6.0], **{"pass@1": [0.25, 0.5]})
+    merged = results.merge(here, [tmp_path / "early.csv"])
+    assert merged["arm"].tolist() == ["None", "None"]
+    assert merged.loc[0, ["pass@1", "train_seconds", "aer/alpha"]].tolist() == [0.25, 5.0, 0.1]
+    assert merged.loc[1, ["pass@1", "train_seconds"]].tolist() == [0.5, 6.0] and np.isnan(merged.loc[1, "aer/alpha"])
+    with pytest.raises(UserError, match=r"sums/None/seed-1 at temperature 1\.0: they differ in pass@1; remove one"):
+        results.merge(here.assign(**{"pass@1": 0.3}), [tmp_path / "early.csv"])
+
+
+def test_a_mean_over_fewer_seeds_than_the_line_tells_says_so() -> None:
+    """The wall time of an interrupted run is not known: 10 and 30 are a mean of 20 over two of three."""
+    one = rows(seed=[1, 2, 3], train_seconds=[10.0, None, 30.0], **{"pass@1": [0.5, 0.5, 0.5]})
+    other = rows(seed=[1, 2, 3], arm="other", distinct_correct=[1.0, None, None], **{"pass@1": [0.6, 0.6, 0.6]})
+    told = tables.markdown(pd.concat([one.assign(distinct_correct=0.5), other]), "", "plain")
+    assert "| plain | 3 | 0.500 ± 0.000 | 0.50 ± 0.00 | 20 ± 14 [2] |" in told
+    assert "| other | 3 | +0.100 (+0.100 to +0.100) | +0.50 [1] |" in told
+
+
+def test_h_0_is_the_anchor_where_there_is_one(tmp_path: Path) -> None:
+    """An anchor over several steps ends at 0.6, not at the first 0.8; the last twenty entropies are 0.3."""
+    steps = [{"step": step, "aer/entropy": 0.8 if step == 1 else 0.3} for step in range(1, 31)]
+    anchored = [{**row, "aer/entropy_initial": 0.8 if row["step"] == 1 else 0.6} for row in steps]
+    for written, expected in ((steps, 0.375), (anchored, 0.5)):  # 0.3 / 0.8 and 0.3 / 0.6
+        (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, written)))
+        assert results.final_figures(load_run(tmp_path))["entropy_over_initial"] == expected
+
+
+def test_a_task_without_evaluations_has_no_frontier() -> None:
+    evaluated = rows(seed=[1], **{"pass@1": [0.2], "pass@4": [0.4]})
+    bare = rows(seed=[1], **{"pass@1": [None], "pass@4": [None]}).assign(task="bare")
+    both = pd.concat([evaluated, bare])
+    assert figures.frontier(both[both["task"] == "sums"]) is not None
+    assert figures.frontier(both[both["task"] == "bare"]) is None
+    assert figures.frontier(both[both["task"] == "not yet"]) is None
+
+
+def test_an_arm_has_a_colour_of_its_own_and_the_same_in_both_pictures(tmp_path: Path) -> None:
+    """Nine arms, more than aer-report has colours, behind a row of the start model."""
+    names = [f"arm{place}" for place in range(9)]
+    runs = [Run("sums", name, 1, tmp_path / name, {}, ("train",), ()) for name in names]
+    for run in runs:
+        run.folder.mkdir()
+        (run.folder / "metrics.jsonl").write_text('{"step": 1, "aer/entropy": 0.5}\n')
+    arms = ["start", *names]
+    curves = figures.entropy(runs, arms)
+    points = figures.frontier(rows(seed=1, **{"pass@1": 0.2, "pass@4": 0.4}, arm=arms))
+    assert curves is not None and points is not None
+    of_curves, of_points = ([line.get_color() for line in f.legends[0].get_lines()] for f in (curves, points))
+    assert len(set(of_curves)) == 9 and of_curves == of_points[1:10]
 
 
 def curve(arm: str, pass_1: list[float], pass_4: list[float]) -> pd.DataFrame:
