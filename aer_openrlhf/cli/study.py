@@ -14,12 +14,15 @@ from pathlib import Path
 from aer_eval import watchdog
 from aer_eval.cli.outcome import exit_code
 from aer_eval.errors import UserError
+from aer_eval.whole_file import whole_file
 from aer_openrlhf.data.files import positive
 from aer_openrlhf.study import folder
-from aer_openrlhf.study.definition import START, Run, Study, load
+from aer_openrlhf.study.definition import START, Run, Study, load, refuse_equal
 from aer_openrlhf.study.runner import Runner
 
 PROGRAM = "aer-study"
+RUNS = Path("runs")
+"""The folder of all studies where --runs is left out."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +41,10 @@ def _perform(args: argparse.Namespace) -> int:
         _require_known("--reference", [args.reference], study.arms, args.study)
         study = replace(study, reference=args.reference)
     runs = study.runs(args.runs)
+    refuse_equal(runs, args.study)
     if args.command == "table":
         _write_results(args, study, runs)
-        print((args.runs / study.name / "table.md").read_text())
+        print((args.runs / study.name / "table.md").read_text(encoding="utf-8"))
         return 0
     return _run(args, study, runs)
 
@@ -69,8 +73,9 @@ def _describe(runs: Sequence[Run], states: Mapping[str, folder.State]) -> None:
         state = states[run.name]
         shown[run.name] = "running" if state in ("interrupted", "trained") and folder.in_use(run) else state
         print(f"{shown[run.name]:11}  {run.name}")
-        if shown[run.name] in ("new", "interrupted"):
-            print(f"             {shlex.join(run.train or run.evaluate)}")
+        begin = run.train or run.evaluate
+        if command := {"new": begin, "interrupted": begin, "trained": run.evaluate}.get(shown[run.name]):
+            print(f"             {shlex.join(command)}")
     print(", ".join(f"{count} {name}" for name, count in Counter(shown.values()).items()))
 
 
@@ -108,27 +113,41 @@ def _require_known(flag: str, wanted: Iterable[object], there: Iterable[object],
 
 
 def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> None:
+    """The tables and plots of what is finished; raises UserError where they cannot be made or written."""
+    out = args.runs / study.name
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _write_tables_and_plots(args, study, runs, out)
+    except OSError as problem:
+        raise UserError(f"{out}: cannot be written ({problem}); make room, or give another --runs") from problem
+
+
+def _write_tables_and_plots(args: argparse.Namespace, study: Study, runs: Sequence[Run], out: Path) -> None:
     from aer_eval.report.canvas import png, styled
     from aer_openrlhf.study import figures, results, tables
 
-    out = args.runs / study.name
-    out.mkdir(parents=True, exist_ok=True)
-    rows = results.merge(results.collect(runs, study.metrics), args.merge)
+    finished = [run for run in runs if folder.state(run) == "finished"]  # asked once: the others go on meanwhile
+    trained = [run for run in finished if run.train]
+    rows = results.merge(results.collect(finished, study.metrics), args.merge)
     rows = results.in_order(rows, list(study.tasks), [START, *study.arms])
     results.write_csv(rows, out / "table.csv")
     options = [
+        *([f"--runs={args.runs}"] if args.runs != RUNS else []),
         *(f"--merge={path}" for path in args.merge),
         *([f"--reference={args.reference}"] if args.reference is not None else []),
         *(["--each-seed"] if args.each_seed else []),
     ]
     command = shlex.join([PROGRAM, "table", str(args.study), *options])
-    (out / "table.md").write_text(tables.markdown(rows, command, study.reference, args.each_seed))
-    finished = [run for run in runs if run.train and folder.state(run) == "finished"]
+    with whole_file(out / "table.md") as file:
+        file.write(tables.markdown(rows, command, study.reference, args.each_seed))
     for task in study.tasks:
+        of_task = rows[rows["task"] == task]
         with styled():
             drawings = {
-                "frontier": figures.frontier(rows[rows["task"] == task]),
-                "entropy": figures.entropy([run for run in finished if run.task == task]),
+                "frontier": figures.frontier(of_task),
+                "entropy": figures.entropy(
+                    [run for run in trained if run.task == task], list(of_task["arm"].unique())
+                ),
             }
             for name, figure in drawings.items():
                 if figure is not None:
@@ -143,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, tab):
         command.add_argument("study", metavar="STUDY.yaml", type=Path)
         command.add_argument(
-            "--runs", type=Path, default=Path("runs"), help="folder that gets STUDY/TASK/ARM/seed-N (default: runs)"
+            "--runs", type=Path, default=RUNS, help="folder that gets STUDY/TASK/ARM/seed-N (default: %(default)s)"
         )
         command.add_argument(
             "--merge",

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from aer_eval.errors import UserError
+from aer_eval.errors import UserError, first_line
 from aer_eval.suites.rows import FILE_TYPES, Row, read_file, read_hub
 from aer_eval.whole_file import whole_file
 
@@ -33,14 +33,24 @@ def read_rows(source: str, split: str, config: str | None) -> Iterator[Row]:
 
 
 def write_jsonl(records: Iterable[Mapping[str, Any]], out: Path) -> int:
-    """Write all records or, on any error, nothing; return their number. Raises UserError if there is none."""
+    """Write all records or, on any error, nothing; return their number.
+
+    Raises:
+        UserError: there is none, or one that JSON cannot hold; the file cannot be written.
+    """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(out) as file:
             count = 0
             for record in records:
-                file.write(json.dumps(record, ensure_ascii=False) + "\n")
                 count += 1
+                try:
+                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
+                except (TypeError, ValueError) as problem:  # a date of a Parquet file, half a surrogate pair
+                    raise UserError(
+                        f"{out}: its row {count} cannot be written as JSON ({first_line(problem)}); mend or remove "
+                        "that field in the source"
+                    ) from problem
             if count == 0:
                 raise UserError("the source has no rows; give another one")
     except OSError as problem:

@@ -80,7 +80,8 @@ def draw_rows(rows: Sequence[Row], count: int, seed: int) -> list[Row]:
 def measure_model(
     model: str, engine: Engine, prompts: dict[str, list[str]], probe: Probe, known: dict[str, Measurement]
 ) -> list[Measurement]:
-    """All cells of one model, those in `known` (by their settings) as they are. Closes the engine before scoring.
+    """All cells of one model, the numbers of those in `known` (by their settings) as they are. Closes the engine
+    before scoring.
 
     prompts: rendered for this model, by dataset.
     """
@@ -96,7 +97,7 @@ def measure_model(
         engine.close()
     fresh = _score(model, samples, prompts, probe) if samples else {}
     return [
-        Measurement(model, *cell, fresh[cell], settings[cell]) if cell in fresh else known[settings[cell]]
+        Measurement(model, *cell, fresh[cell] if cell in fresh else known[settings[cell]].result, settings[cell])
         for cell in cells
     ]
 
@@ -161,17 +162,23 @@ def measure_all(
 ) -> list[Measurement]:
     """Measure every model, writing `out/entropy.json` after each; a second run takes over what is in it.
 
-    All that can be checked is checked before the first engine starts: every prompt is rendered for every model.
+    All that can be checked is checked before the first engine starts: every prompt is rendered for every model, every
+    model is there, and `out` can be written.
     """
     prompts = {
         model: {name: render_rows(rows, probe.rendering, model) for name, rows in probe.datasets.items()}
         for model in models
     }
     known = read_results(out)
+    engines = {model: engine_of(model) for model in models}
+    for engine in engines.values():
+        engine.identity  # noqa: B018  raises where there are no weights
+    write_results(list(known.values()), out)
     found: list[Measurement] = []
     for model in models:
-        found += measure_model(model, engine_of(model), prompts[model], probe, known)
-        write_results([*known.values(), *found], out)
+        found += measure_model(model, engines.pop(model), prompts[model], probe, known)
+        # Read anew: another command may have added its models meanwhile.
+        write_results([*read_results(out).values(), *found], out)
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from aer_eval.metrics.markdown import ABSENT
 from aer_eval.report.canvas import color_of, legend, panels, png, styled
 from aer_eval.whole_file import whole_file
 
+from ..report.runs import short_names
 from .measure import Measurement
 
 HEADER = ("model", "dataset", "T", "H_0", "+-", "top 10 %", "prompts", "samples", "tokens", "truncated")
@@ -50,15 +52,16 @@ def write_csv(measurements: Sequence[Measurement], path: Path) -> None:
 def write_plot(measurements: Sequence[Measurement], path: Path) -> None:
     """Entropy, with two standard errors, and its concentration against the temperature; a line a model and dataset."""
     lines: dict[str, list[Measurement]] = {}
-    for cell in measurements:
-        lines.setdefault(f"{Path(cell.model).name}, {cell.dataset}", []).append(cell)
+    for cell, model in zip(measurements, short_names([Path(cell.model) for cell in measurements]), strict=True):
+        lines.setdefault(f"{model}, {cell.dataset}", []).append(cell)
     with styled():
         figure, (entropy, share) = panels(2, height=3.0, xlabel="temperature")
         for place, cells in enumerate(lines.values()):
             cells = sorted(cells, key=lambda cell: cell.temperature)
             look: dict[str, Any] = {"color": color_of(place), "marker": "o", "markersize": 4}
             steps = [cell.temperature for cell in cells]
-            errors = [2 * (cell.result.standard_error or 0.0) for cell in cells]
+            known = [cell.result.standard_error for cell in cells]
+            errors = [math.nan if error is None else 2 * error for error in known]  # NaN: no bar
             entropy.errorbar(steps, [cell.result.entropy for cell in cells], errors, capsize=2, **look)
             shares = {cell.temperature: top for cell in cells if (top := cell.result.top10_share) is not None}
             share.plot(list(shares), list(shares.values()), **look)

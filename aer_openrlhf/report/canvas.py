@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from aer_eval.report import canvas
-from aer_eval.report.canvas import color_of, role
+from aer_eval.report.canvas import PALETTE, role
 from aer_openrlhf.report.runs import Run
 
 Shown = Sequence[tuple[Run, str]]
@@ -22,14 +22,14 @@ Shown = Sequence[tuple[Run, str]]
 panels = partial(canvas.panels, xlabel="training step")
 
 
-def colored(runs: Sequence[Run]) -> Shown:
+def colored(runs: Sequence[Run], palette: Sequence[str] = PALETTE) -> Shown:
     """The runs with their colours: a run's place in the list picks it, so it is the same in every figure."""
-    return [(run, color_of(place)) for place, run in enumerate(runs)]
+    return [(run, palette[place % len(palette)]) for place, run in enumerate(runs)]
 
 
-def recorded(runs: Sequence[Run], metrics: Sequence[str]) -> Shown:
+def recorded(runs: Sequence[Run], metrics: Sequence[str], palette: Sequence[str] = PALETTE) -> Shown:
     """The runs that logged at least one of `metrics`."""
-    return [(run, color) for run, color in colored(runs) if run.has(metrics)]
+    return [(run, color) for run, color in colored(runs, palette) if run.has(metrics)]
 
 
 def smoothing_window(runs: Sequence[Run]) -> int:

@@ -1,6 +1,7 @@
 """`aer-report RUN_DIR [RUN_DIR ...]`: one self-contained HTML page and PNG figures from training logs."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ INTERVAL = 30
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the report; return 2, with nothing written, where a run folder cannot be read."""
+    """Write the report; return 2, with nothing written, where a run folder cannot be read, 130 for Ctrl-C before."""
     args = _parser().parse_args(argv)
     try:
         if args.follow is None:
@@ -26,6 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(problem))
     except OSError as problem:
         return _fail(f"{problem}; choose another folder with --out")
+    except KeyboardInterrupt:
+        print("aer-report: stopped; no report was written", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -67,8 +71,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not seconds > 0:
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a number of seconds; run folders go before --follow"
+        ) from None
+    if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
     return seconds
 

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from aer_eval.report.canvas import GREY, PANEL_NAME, UNKNOWN, WIDTH, grid_shape, role, scale_over_k, text
+from aer_eval.report.canvas import GREY, PALETTE, PANEL_NAME, UNKNOWN, WIDTH, grid_shape, role, scale_over_k, text
 from aer_openrlhf.report.canvas import (
     Shown,
     colored,
@@ -66,9 +66,9 @@ HEALTH = {
 }
 
 
-def entropy(runs: Sequence[Run]) -> Figure | None:
+def entropy(runs: Sequence[Run], palette: Sequence[str] = PALETTE) -> Figure | None:
     """Entropy against its target and initial value; also as a share of the initial value where runs started apart."""
-    shown = recorded(runs, ENTROPY)
+    shown = recorded(runs, ENTROPY, palette)
     if not shown:
         return None
     window = smoothing_window(runs)
@@ -297,19 +297,25 @@ def _place_lines(part: SubFigure, shown: Shown, window: int) -> None:
 
 
 def pass_at_k(runs: Sequence[Run]) -> Figure | None:
-    """pass@k of every evaluation over k: dashed before training, solid after; a run's only evaluation is solid too."""
+    """pass@k of every evaluation over k: dashed before training, solid after; a run's only evaluation is solid too.
+
+    Evaluations of other names, such as those at several temperatures, have a marker each.
+    """
     shown = [(run, color) for run, color in colored(runs) if run.evaluations]
     if not shown:
         return None
     figure, (ax,) = panels(1, height=3.4)
+    others = [e.label for run, _ in shown for e in run.evaluations if e.label not in ("before", "after")]
+    markers = dict(zip(dict.fromkeys(others), cycle("sD^vPX*<>"), strict=False))
     labels: dict[str, Artist] = {}
     for run, color in shown:
         several = len(run.evaluations) > 1
         for evaluation in run.evaluations:
             label = evaluation.label if several else "after"
-            ax.plot(list(evaluation.pass_at_k), list(evaluation.pass_at_k.values()), **_evaluation_look(label, color))
+            look = partial(_evaluation_look, label, markers.get(label, "o"))
+            ax.plot(list(evaluation.pass_at_k), list(evaluation.pass_at_k.values()), **look(color))
             if several:
-                labels[label] = role(label, **_evaluation_look(label, GREY))
+                labels[label] = role(label, **look(GREY))
     scale_over_k(ax, {k for run, _ in shown for evaluation in run.evaluations for k in evaluation.pass_at_k})
     ax.set_xlabel("k (samples a prompt)")
     ax.set_ylabel("pass@k")
@@ -317,9 +323,9 @@ def pass_at_k(runs: Sequence[Run]) -> Figure | None:
     return figure
 
 
-def _evaluation_look(label: str, color: str) -> dict[str, Any]:
+def _evaluation_look(label: str, marker: str, color: str) -> dict[str, Any]:
     line, face = {"before": ("--", "white"), "after": ("-", color)}.get(label, ("-.", color))
-    return {"color": color, "linestyle": line, "marker": "o", "markersize": 4.5, "markerfacecolor": face}
+    return {"color": color, "linestyle": line, "marker": marker, "markersize": 4.5, "markerfacecolor": face}
 
 
 def timing(runs: Sequence[Run]) -> Figure | None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from aer_openrlhf.report.runs import EVALUATIONS_FILE
-from aer_openrlhf.runlog import END_FILE, METRICS_FILE, WARNINGS_FILE
+from aer_openrlhf.runlog import END_FILE, EVAL_FILE, METRICS_FILE, WARNINGS_FILE
 
-WATCHED = (METRICS_FILE, WARNINGS_FILE, EVALUATIONS_FILE)
+WATCHED = (METRICS_FILE, EVAL_FILE, WARNINGS_FILE, EVALUATIONS_FILE)
 
 
 def follow(run_dirs: Sequence[Path], write: Callable[[float | None], None], interval: float) -> None:
@@ -23,6 +24,8 @@ def follow(run_dirs: Sequence[Path], write: Callable[[float | None], None], inte
         interval: seconds between two looks.
     """
     seen = None
+    if missing := [str(run_dir) for run_dir in run_dirs if not _stamp(run_dir / METRICS_FILE)]:
+        print(f"aer-report: waiting for the first step in {', '.join(missing)}", file=sys.stderr)
     try:
         while not _all(run_dirs, END_FILE):
             now = [_stamp(run_dir / name) for run_dir in run_dirs for name in WATCHED]

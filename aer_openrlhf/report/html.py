@@ -225,11 +225,10 @@ def result_rows(runs: Sequence[Run]) -> list[Row]:
         end["entropy / initial H₀"] = _ratio(end["entropy"], end["initial entropy H₀"])
     rows = [Row("logged steps", tuple(_steps(run) for run in runs))]
     rows += [Row(name, tuple(number(end[name]) for end in ends)) for name in END_ROWS]
-    rows = [row for row in rows if set(row.cells) != {ABSENT}]
     ks = sorted({k for run in runs for evaluation in run.evaluations for k in evaluation.pass_at_k})
     for k in sorted({*ks[:1], *ks[-1:]}):
         rows.append(Row(f"pass@{k}, before → after", tuple(_before_after(run, k) for run in runs)))
-    return rows
+    return [row for row in rows if set(row.cells) != {ABSENT}]
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
@@ -298,4 +297,5 @@ def _ratio(value: float, base: float) -> float:
 
 def _before_after(run: Run, k: int) -> str:
     shares = {evaluation.label: evaluation.pass_at_k.get(k) for evaluation in run.evaluations}
-    return f"{number(shares.get('before'))} → {number(shares.get('after'))}" if shares else ABSENT
+    known = {label: share for label, share in shares.items() if label in ("before", "after") and share is not None}
+    return f"{number(known.get('before'))} → {number(known.get('after'))}" if known else ABSENT

@@ -85,10 +85,16 @@ class Run:
 def load_runs(paths: Sequence[str | Path]) -> list[Run]:
     """Load several run folders; names get as many parent folders as it takes to tell the runs apart."""
     folders = list(dict.fromkeys(Path(path).resolve() for path in paths))
+    names = short_names(folders)
+    return [replace(load_run(folder), name=name) for folder, name in zip(folders, names, strict=True)]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as many as it takes to tell different paths apart."""
     depth = 1
-    while len({folder.parts[-depth:] for folder in folders}) < len(folders):
+    while len({path.parts[-depth:] for path in paths}) < len(set(paths)):
         depth += 1
-    return [replace(load_run(folder), name="/".join(folder.parts[-depth:])) for folder in folders]
+    return ["/".join(path.parts[-depth:]) for path in paths]
 
 
 def load_run(path: str | Path) -> Run:
@@ -110,7 +116,7 @@ def load_run(path: str | Path) -> Run:
         torn_lines=torn_lines,
         non_finite=non_finite,
         warnings=_read_warnings(folder / WARNINGS_FILE),
-        samples=newest_samples(folder),
+        samples=_read_samples(folder),
     )
 
 
@@ -184,6 +190,13 @@ def _read_warnings(path: Path) -> tuple[str, ...]:
         return tuple(f"step {row['step']}, {row['guard']}: {row['message']}" for row in read_lines(path))
     except KeyError as problem:
         raise RunError(f"{path}: a line without {problem}; mend or remove it") from problem
+
+
+def _read_samples(folder: Path) -> SampleTable | None:
+    try:
+        return newest_samples(folder)
+    except ValueError as problem:
+        raise RunError(str(problem)) from problem
 
 
 def _by_k(item: tuple[str, float]) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from aer_eval.errors import first_line
 from aer_openrlhf.runlog import SAMPLES_FOLDER
 
 SHORT = 600
@@ -35,13 +36,18 @@ class SampleTable:
 
 
 def newest_samples(run_dir: Path) -> SampleTable | None:
-    """The table of the highest step; None where there is none."""
+    """The table of the highest step; None where there is none. Raises ValueError, with the file, for a damaged one."""
     files = sorted((run_dir / SAMPLES_FOLDER).glob("step_*.parquet"))
     if not files:
         return None
-    table = pd.read_parquet(files[-1])
-    groups = [group for _, group in table.groupby("prompt_index", sort=False)]
-    return SampleTable(int(table["step"].iloc[0]), tuple(map(_shown, groups)))
+    try:
+        table = pd.read_parquet(files[-1])
+        groups = [group for _, group in table.groupby("prompt_index", sort=False)]
+        return SampleTable(int(table["step"].iloc[0]), tuple(map(_shown, groups)))
+    except (OSError, ValueError, LookupError) as problem:
+        raise ValueError(
+            f"{files[-1]}: not a table of samples ({first_line(problem)}); mend or remove it"
+        ) from problem
 
 
 def _shown(group: pd.DataFrame) -> ShownPrompt:

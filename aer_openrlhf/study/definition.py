@@ -7,7 +7,7 @@ import re
 import runpy
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -57,6 +57,10 @@ class Run:
     def name(self) -> str:
         """``TASK/ARM/seed-N``; ``TASK/start`` of a start model."""
         return f"{self.task}/{self.arm}/seed-{self.seed}" if self.train else f"{self.task}/{self.arm}"
+
+    def portable(self, command: Sequence[str]) -> list[str]:
+        """A command line of the run with ``{run_dir}`` for its folder: the same wherever that lies."""
+        return [word.replace(str(self.folder), "{run_dir}") for word in command]
 
 
 @dataclass(frozen=True)
@@ -125,6 +129,21 @@ class Study:
             raise UserError(f"{self.name}: arm {arm.name}: {problem}") from problem
 
 
+def refuse_equal(runs: Sequence[Run], study: Path) -> None:
+    """UserError where two runs are trained by one command line: what sets them apart does not reach it."""
+    first: dict[tuple[str, ...], Run] = {}
+    for run in runs:
+        other = first.setdefault(tuple(run.portable(run.train)), run) if run.train else run
+        if other is not run:
+            wanted = (
+                "{seed}" if other.seed != run.seed else "{flags} or {method}" if other.arm != run.arm else "{task}"
+            )
+            raise UserError(
+                f"{study}: train is the same command line for {other.name} and {run.name}; put {wanted} into it, or "
+                "remove one of them"
+            )
+
+
 def to_arguments(flags: Mapping[str, Any]) -> list[str]:
     """Command-line words of flags without their dashes: True is a bare flag, None no flag, a list several values."""
     words: list[str] = []
@@ -140,7 +159,7 @@ def fill(key: str, template: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     """The words of a command line, placeholders replaced; a list that stands alone becomes several words.
 
     Raises:
-        UserError: names the key of the study and the unknown placeholder.
+        UserError: names the key of the study and the placeholder that is unknown, or a list within a word.
     """
     words: list[str] = []
     for word in shlex.split(template):
@@ -148,9 +167,12 @@ def fill(key: str, template: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         if isinstance(alone, list | tuple):
             words += map(str, alone)
             continue
+        for name in re.findall(r"{(\w+)}", word):
+            if isinstance(values.get(name), list | tuple):
+                raise UserError(f"{key}: {word}: {name} is a list, several words; let {{{name}}} stand alone")
         try:
             words.append(word.format_map(values))
-        except (KeyError, ValueError, IndexError) as problem:
+        except (KeyError, ValueError, IndexError, AttributeError) as problem:
             raise UserError(f"{key}: {word}: unknown placeholder; there are {', '.join(values)}") from problem
     return tuple(words)
 
@@ -235,7 +257,7 @@ def _flags(key: str, value: Any) -> dict[str, Any]:
 
 
 def _metrics(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or any(not isinstance(name, str) or "/" not in name for name in value):
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError(f"metrics is {value}: give a list of names such as aer/alpha (docs/metrics.md)")
     return tuple(value)
 

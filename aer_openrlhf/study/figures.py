@@ -29,11 +29,12 @@ def frontier(rows: pd.DataFrame) -> Figure | None:
 
     An arm is above another where its curve is: at the same pass@1 it has the higher pass@k.
     """
+    arms = list(rows["arm"].drop_duplicates())
+    rows = rows.dropna(axis="columns", how="all")  # the k of other tasks
     ks = shown_ks(rows)
     if not ks:
         return None
     figure, axes = panels(len(ks), height=3.6, xlabel="pass@1")
-    arms = list(rows["arm"].drop_duplicates())
     for ax, k in zip(axes, ks, strict=True):
         for place, arm in enumerate(arms):
             color = COLORS[place % len(COLORS)]
@@ -47,11 +48,16 @@ def frontier(rows: pd.DataFrame) -> Figure | None:
     return figure
 
 
-def entropy(runs: Sequence[Run]) -> Figure | None:
-    """aer-report's entropy curves, an arm a curve: the mean over its finished seeds."""
-    return figures.entropy(
-        [_mean_of_seeds([run for run in runs if run.arm == arm]) for arm in {r.arm: 0 for r in runs}]
-    )
+def entropy(runs: Sequence[Run], arms: Sequence[str]) -> Figure | None:
+    """aer-report's entropy curves, an arm a curve: the mean over its finished seeds.
+
+    Args:
+        runs: the finished runs of one task.
+        arms: of the task's rows in their order, which gives an arm the colour that it has in the frontier.
+    """
+    shown = list(dict.fromkeys(run.arm for run in runs))
+    colors = [COLORS[arms.index(arm) % len(COLORS)] for arm in shown]
+    return figures.entropy([_mean_of_seeds([run for run in runs if run.arm == arm]) for arm in shown], colors)
 
 
 def _mean_of_seeds(runs: Sequence[Run]) -> Trained:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from aer_eval.errors import UserError
 from aer_eval.settings import differing
 from aer_eval.whole_file import whole_file
+from aer_openrlhf.report.runs import EVALUATIONS_FILE
 
 from .definition import Run
 
@@ -37,13 +38,21 @@ def state(run: Run) -> State:
     if run.train and read(run.folder / TRAINED_FILE) is None:
         return "interrupted"
     done = read(run.folder / DONE_FILE)
-    return "finished" if done is not None and done["evaluate"] == list(run.evaluate) else "trained"
+    evaluated = done is not None and run.portable(done["evaluate"]) == run.portable(run.evaluate)
+    return "finished" if evaluated else "trained"
+
+
+def forget_evaluation(run: Run) -> None:
+    """Remove what an earlier evaluation left, first that the run is finished: neither may pass for the next one's."""
+    for name in (DONE_FILE, EVALUATIONS_FILE):
+        (run.folder / name).unlink(missing_ok=True)
 
 
 def start(run: Run) -> None:
     """Record the resolved command lines, and that one more attempt begins."""
     made = read(run.folder / RUN_FILE) or {"attempts": 0}
     contents = {
+        "folder": str(run.folder),
         "task": run.task,
         "arm": run.arm,
         "seed": run.seed,
@@ -85,7 +94,7 @@ def read(path: Path) -> dict[str, Any] | None:
     """A JSON object, or None where the file is missing.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or cannot be read.
     """
     try:
         contents: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -93,6 +102,8 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     except ValueError as problem:
         raise UserError(f"{path}: not valid JSON ({problem}); move its folder away") from problem
+    except OSError as problem:
+        raise UserError(f"{path}: cannot be read ({problem.strerror}); move away what is in its place") from problem
     return contents
 
 
@@ -113,10 +124,12 @@ def _differing_words(old: Sequence[str], new: Sequence[str]) -> list[str]:
 
 
 def _check_unchanged(run: Run, made: Mapping[str, Any]) -> None:
-    if made["train"] == list(run.train):
+    here = str(run.folder)
+    train = [word.replace(made.get("folder", here), here) for word in made["train"]]
+    if train == list(run.train):
         return
     changed = [f"--{name} {_shown(old)}, now {_shown(new)}" for name, old, new in differing(made["flags"], run.flags)]
-    what = "; ".join(changed or _differing_words(made["train"], run.train))
+    what = "; ".join(changed or _differing_words(train, run.train))
     raise UserError(f"{run.folder}: made with {what}; give the arm another name, or move the folder away")
 
 

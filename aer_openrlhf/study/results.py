@@ -23,16 +23,16 @@ LAST_STEPS = 20
 
 
 def collect(runs: Sequence[Run], metrics: Sequence[str] = ()) -> pd.DataFrame:
-    """The rows of the finished runs; a run without an evaluation has one row, without a temperature.
+    """The rows of finished runs; a run without an evaluation has one row, without a temperature.
 
     Args:
-        runs: those of the study.
+        runs: finished ones.
         metrics: names in ``metrics.jsonl``, each a column: its mean over the last steps.
 
     Raises:
         UserError: a finished run's files cannot be read.
     """
-    rows = [row for run in runs if folder.state(run) == "finished" for row in _rows(run, metrics)]
+    rows = [row for run in runs for row in _rows(run, metrics)]
     return _typed(pd.DataFrame(rows, columns=None if rows else KEYS))
 
 
@@ -70,7 +70,8 @@ def _figures(evaluation: Evaluation) -> dict[str, Any]:
 def final_figures(trained: Trained, metrics: Sequence[str] = ()) -> dict[str, Any]:
     """Reward, entropy and ``metrics`` of the last steps; what a run did not log is None.
 
-    Entropy is in nats, over H_0, and over the target if a controller had one.
+    Entropy is in nats, over H_0, and over the target if a controller had one. H_0 is the anchor where there is one, as
+    last logged since it may be a mean over several steps, else the first step's entropy.
     """
     figures: dict[str, Any] = {
         "steps": int(trained.metrics.index[-1]),
@@ -80,12 +81,14 @@ def final_figures(trained: Trained, metrics: Sequence[str] = ()) -> dict[str, An
     entropy, last = trained.series("aer/entropy"), _last(trained, "aer/entropy")
     if last is None:
         return figures
+    initial = trained.series("aer/entropy_initial")
+    start = entropy.iloc[0] if initial.empty else initial.iloc[-1]
     target, alpha = trained.series("aer/entropy_target"), trained.series("aer/alpha")
     followed = not target.empty and (alpha.empty or float(alpha.max()) > 0)
     return {
         **figures,
         "entropy": last,
-        "entropy_over_initial": _rounded(last / float(entropy.iloc[0])),
+        "entropy_over_initial": _rounded(last / float(start)),
         "entropy_over_target": _rounded(last / float(target.iloc[-1])) if followed else None,
     }
 
@@ -114,24 +117,32 @@ def write_csv(rows: pd.DataFrame, path: Path) -> None:
 
 
 def merge(rows: pd.DataFrame, others: Sequence[Path]) -> pd.DataFrame:
-    """The rows, with those of earlier CSV files; a row that stands in several must be the same in all.
+    """The rows, with those of earlier CSV files; of a row that stands in several, every figure that is known in one.
 
     Raises:
-        UserError: no such CSV, or two different rows for one task, arm, seed and temperature.
+        UserError: no such CSV, or two different figures for one task, arm, seed and temperature.
     """
     frames = [rows]
     for path in others:
         try:
-            frames.append(_typed(pd.read_csv(path, dtype=NAMES)))
+            frames.append(_read_csv(path))
         except (OSError, ValueError, KeyError) as problem:
             raise UserError(f"--merge {path}: not a table.csv of aer-study ({first_line(problem)})") from problem
-    merged = pd.concat([frame for frame in frames if len(frame)] or frames).drop_duplicates()
-    twice = merged[merged.duplicated(KEYS)]
-    if len(twice):
-        first = twice.iloc[0]
-        cell = f"{first['task']}/{first['arm']}/seed-{first['seed']} at temperature {first['temperature']}"
-        raise UserError(f"--merge: two different rows for {cell}; remove one from its file")
-    return merged.reset_index(drop=True)
+    cells = pd.concat([frame for frame in frames if len(frame)] or frames).groupby(KEYS, sort=False, dropna=False)
+    differing = cells.nunique() > 1  # NaN, a figure that is not known, differs from none
+    for (task, arm, seed, temperature), columns in differing[differing.any(axis=1)].iterrows():
+        raise UserError(
+            f"--merge: two different rows for {task}/{arm}/seed-{seed} at temperature {temperature}: they differ in "
+            f"{', '.join(columns.index[columns])}; remove one from its file"
+        )
+    return cells.first().reset_index()
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    rows = pd.read_csv(path, dtype=NAMES, keep_default_na=False, na_values=[""])  # an arm may be called None
+    if missing := [key for key in KEYS if key not in rows]:
+        raise ValueError(f"it has no column {', '.join(missing)}")
+    return _typed(rows)
 
 
 def in_order(rows: pd.DataFrame, tasks: Sequence[str], arms: Sequence[str]) -> pd.DataFrame:

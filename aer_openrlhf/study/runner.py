@@ -46,6 +46,8 @@ class Runner:
     def perform(self, runs: Sequence[Run], finished: Callable[[Run], None]) -> list[str]:
         """Bring every run to its end; call ``finished`` after each; return a line for each that failed.
 
+        A UserError of ``finished`` is a line too: it stops no other run.
+
         Raises:
             KeyboardInterrupt: on Ctrl-C, after all children have ended.
         """
@@ -57,12 +59,11 @@ class Runner:
                     run = futures[future]
                     try:
                         future.result()
+                        print(f"{run.name}: finished ({number} of {len(runs)})", flush=True)
+                        finished(run)
                     except (RunFailed, UserError) as problem:
                         failures.append(f"{run.name}: {problem}")
                         print(f"FAILED {failures[-1]}", flush=True)
-                    else:
-                        finished(run)
-                        print(f"{run.name}: finished ({number} of {len(runs)})", flush=True)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._stop()
@@ -70,16 +71,25 @@ class Runner:
         return failures
 
     def _complete(self, run: Run) -> None:
-        with folder.locked(run) as lock:
-            if folder.state(run) in ("new", "interrupted"):
-                folder.start(run)
-                if run.train:
-                    seconds = self._execute(run, "train", run.train, lock)
-                    folder.write(run.folder / folder.TRAINED_FILE, {"seconds": seconds})
-            if run.evaluate:
-                self._execute(run, "evaluate", run.evaluate, lock)
-            _check_results(run)
-            folder.write(run.folder / folder.DONE_FILE, {"evaluate": run.evaluate})
+        try:
+            with folder.locked(run) as lock:
+                self._perform_stages(run, lock)
+        except OSError as problem:
+            raise RunFailed(
+                f"{run.folder}: {problem}; make room or mend it, and give the same command again"
+            ) from problem
+
+    def _perform_stages(self, run: Run, lock: int) -> None:
+        if folder.state(run) in ("new", "interrupted"):
+            folder.start(run)
+            if run.train:
+                seconds = self._execute(run, "train", run.train, lock)
+                folder.write(run.folder / folder.TRAINED_FILE, {"seconds": seconds})
+        if run.evaluate:
+            folder.forget_evaluation(run)
+            self._execute(run, "evaluate", run.evaluate, lock)
+        _check_results(run)
+        folder.write(run.folder / folder.DONE_FILE, {"evaluate": run.portable(run.evaluate)})
 
     def _execute(self, run: Run, stage: str, command: Sequence[str], lock: int) -> float:
         """Run a command with its output appended to the stage's log; return its wall-clock seconds."""

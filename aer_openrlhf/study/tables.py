@@ -24,13 +24,17 @@ HEADINGS = {
     "entropy_over_target": "entropy / target",
     "train_seconds": "wall time (s)",
 }
+UNSHOWN = ("num_prompts", "num_samples", "steps", "entropy")
+"""Columns of the CSV that the tables leave out; those without a heading that are none of these are the study's own
+metrics."""
+TOLD = "Mean ± standard deviation over seeds (n - 1); in brackets how many have the figure, where not all do."
 NOT_COMPARED = ("sample_entropy", "target_over_initial", "entropy_over_target", "train_seconds")
 """Headed figures of which a difference between two arms says nothing, or nothing new."""
 
 
 def summary(rows: pd.DataFrame, *keys: str) -> pd.DataFrame:
     """Mean, standard deviation (n - 1; NaN for one seed) and number of seeds by arm, and by ``keys``."""
-    figures = [column for column in rows if column not in [*KEYS, "num_prompts", "num_samples", "steps"]]
+    figures = [column for column in rows if column not in {*KEYS, *UNSHOWN}]
     groups = rows.groupby(["arm", *keys], sort=False, dropna=False)
     return (
         groups[figures]
@@ -67,10 +71,10 @@ def markdown(rows: pd.DataFrame, command: str, reference: str, each_seed: bool =
     if "entropy_over_target" in rows:
         rows = rows.assign(target_over_initial=rows["entropy_over_initial"] / rows["entropy_over_target"])
     passes = [column for column in rows if str(column).startswith("pass@")]
-    metrics = [column for column in rows if "/" in str(column)]
+    metrics = [column for column in rows if column not in {*KEYS, *UNSHOWN, *passes, *HEADINGS}]
     columns = [column for column in [*passes, *HEADINGS, *metrics] if column in rows and rows[column].notna().any()]
     headings = ["arm", "seed" if each_seed else "seeds", *(HEADINGS.get(column, column) for column in columns)]
-    parts = [f"Made by `{command}`.\n\nMean ± standard deviation over seeds (n - 1)."]
+    parts = [f"Made by `{command}`.\n\n{TOLD}"]
     for task, of_task in rows.groupby("task", sort=False):
         for temperature, group in of_task.groupby("temperature", dropna=False):
             title = f"## {task}" if pd.isna(temperature) else f"## {task}, temperature {temperature:g}"
@@ -130,7 +134,7 @@ def _intervals(told: str, found: pd.DataFrame, columns: list[str]) -> str:
     if found.empty or not columns:
         return ""
     lines = [
-        [arm, _counted(runs[columns]), *(_interval(runs[column].dropna(), column) for column in columns)]
+        [arm, _counted(runs[columns]), *(_interval(runs[columns], column) for column in columns)]
         for arm, runs in found.groupby("arm", sort=False)
     ]
     return f"{told}\n\n{table(['arm', 'seeds', *(HEADINGS.get(column, column) for column in columns)], lines)}"
@@ -138,20 +142,25 @@ def _intervals(told: str, found: pd.DataFrame, columns: list[str]) -> str:
 
 def _counted(figures: pd.DataFrame) -> str:
     """How many runs there are, and how many of them have a figure where that is not all."""
-    known = int(figures.notna().any(axis=1).sum())
+    known = _with_a_figure(figures)
     return str(known) if known == len(figures) else f"{known} of {len(figures)}"
 
 
-def _interval(values: pd.Series, column: str) -> str:
+def _with_a_figure(figures: pd.DataFrame) -> int:
+    return int(figures.notna().any(axis=1).sum())
+
+
+def _interval(figures: pd.DataFrame, column: str) -> str:
     """The mean and, of two seeds and more, its 95 % t interval."""
+    values = figures[column].dropna()
     if values.empty:
         return ABSENT
     digits = _digits(column)
-    mean = f"{values.mean():+.{digits}f}"
-    if len(values) == 1:
-        return mean
-    low, high = t_bounds(values.to_numpy(dtype=float))
-    return f"{mean} ({low:+.{digits}f} to {high:+.{digits}f})"
+    text = f"{values.mean():+.{digits}f}"
+    if len(values) > 1:
+        low, high = t_bounds(values.to_numpy(dtype=float))
+        text += f" ({low:+.{digits}f} to {high:+.{digits}f})"
+    return text + _of_fewer(len(values), _with_a_figure(figures))
 
 
 def _mean(line: Any, column: str) -> str:
@@ -160,8 +169,13 @@ def _mean(line: Any, column: str) -> str:
     if pd.isna(mean):
         return ABSENT
     digits = _digits(column)
-    text = f"{mean:.{digits}f}"
-    return text if pd.isna(deviation) else f"{text} ± {deviation:.{digits}f}"
+    text = f"{mean:.{digits}f}" if pd.isna(deviation) else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+    return text + _of_fewer(int(line[column, "count"]), int(line["seed", "count"]))
+
+
+def _of_fewer(known: int, seeds: int) -> str:
+    """How many seeds a mean is over, where that is not all that its line tells."""
+    return f" [{known}]" if known < seeds else ""
 
 
 def _digits(column: str) -> int:

@@ -1,12 +1,15 @@
 """`aer-data prompts`: what it writes, and that bad input ends in one line and no file."""
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from aer_eval.errors import UserError
 from aer_openrlhf.cli.data import main
+from aer_openrlhf.data.files import write_jsonl
 
 GSM8K = [
     {"question": "How many clips?", "answer": "48/2 = <<48/2=24>>24 clips.\n#### 72"},
@@ -151,3 +154,15 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
     source = write_lines(tmp_path / "data.jsonl", GSM8K)
     assert main(["prompts", str(source), str(source / "out.jsonl")]) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [(date(2025, 1, 1), "Object of type date is not JSON serializable"), ("\ud800", "surrogates not allowed")],
+)
+def test_a_row_that_json_cannot_hold_is_one_line_and_no_file(value: Any, problem: str, tmp_path: Path) -> None:
+    out = tmp_path / "easy.jsonl"
+    with pytest.raises(UserError) as refused:
+        write_jsonl([{"prompt": "1+1"}, {"prompt": "2+2", "added": value}], out)
+    assert str(refused.value).startswith(f"{out}: its row 2 cannot be written as JSON (")
+    assert problem in str(refused.value) and not out.exists()

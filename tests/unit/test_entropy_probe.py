@@ -3,15 +3,23 @@
 import csv
 import json
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 from transformers import GPT2Config, GPT2LMHeadModel, Qwen2Config, Qwen2ForCausalLM
 
+from aer_eval.engines.base import Engine, ModelIdentity
+from aer_eval.errors import UserError
+from aer_eval.sampling.units import Completion, SamplingParams, Unit
+from aer_eval.suites.rows import Row
 from aer_openrlhf.cli.entropy import main
+from aer_openrlhf.data.rendering import Rendering
 from aer_openrlhf.probe.estimate import EntropyEstimate, estimate, ratio_standard_error
-from aer_openrlhf.probe.measure import Measurement, read_results, write_results
+from aer_openrlhf.probe.measure import Measurement, Probe, _settings, measure_all, read_results, write_results
 from aer_openrlhf.probe.output import table, targets, write_csv, write_plot
 from aer_openrlhf.probe.scoring import Scorer
 
@@ -154,3 +162,84 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not out.exists()
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are drawn, kept."""
+    drawn: list[Figure] = []
+    monkeypatch.setattr("aer_openrlhf.probe.output.png", lambda figure: drawn.append(figure) or b"")
+    return drawn
+
+
+def test_two_models_whose_folders_have_one_name_are_two_lines(tmp_path: Path, figures: list[Figure]) -> None:
+    cells = [
+        replace(measurement(temperature, entropy, "a"), model=f"runs/{arm}/seed-1")
+        for arm, entropy in (("grpo", 0.2), ("aer", 0.4))
+        for temperature in (0.5, 1.0)
+    ]
+    write_plot(cells, tmp_path / "entropy.png")
+    entropy, share = figures[0].axes
+    assert [line.get_ydata().tolist() for line in share.get_lines()] == [[0.4, 0.4], [0.4, 0.4]]
+    assert [bars.lines[0].get_ydata().tolist() for bars in entropy.containers] == [[0.2, 0.2], [0.4, 0.4]]
+    names = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert names == ["grpo/seed-1, easy", "aer/seed-1, easy"]
+
+
+def test_an_unknown_error_has_no_bar(tmp_path: Path, figures: list[Figure]) -> None:
+    write_plot([measurement(0.6, 0.3, "b", error=None), measurement(1.0, 0.5, "a")], tmp_path / "entropy.png")
+    (bars,) = figures[0].axes[0].containers
+    low, high = (path.vertices[:, 1].tolist() for path in bars.lines[2][0].get_paths())
+    assert all(map(math.isnan, low)) and high == pytest.approx([0.48, 0.52])
+
+
+class NoSampling(Engine):
+    """An engine of a model whose every measurement is known."""
+
+    name = "hf"
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    @property
+    def identity(self) -> ModelIdentity:
+        if self.model == "damaged":
+            raise UserError("--model damaged: no weights")
+        return ModelIdentity(self.model, "of all alike")
+
+    def sample(self, units: Sequence[Unit], params: SamplingParams) -> Iterator[list[Completion]]:
+        raise AssertionError("there is nothing to sample")
+
+
+def probe_of(dataset: str) -> Probe:
+    rendering = Rendering("prompt", apply_chat_template=False, input_template=None)
+    rows = [Row("line 1", {"prompt": "1+1="})]
+    return Probe({dataset: rows}, rendering, (1.0,), n=1, chunk=1, max_tokens=2, top_p=1.0, seed=0, dtype="float32")
+
+
+def test_what_is_known_under_another_name_goes_by_the_name_of_this_command(tmp_path: Path) -> None:
+    settings = _settings(NoSampling("here"), ["1+1="], probe_of("sums"), 1.0)
+    write_results([replace(measurement(1.0, 0.5, settings), model="there", dataset="copy")], tmp_path)
+    (found,) = measure_all(["here"], NoSampling, probe_of("sums"), tmp_path)
+    assert (found.model, found.dataset, found.result.entropy) == ("here", "sums", 0.5)
+
+
+def test_every_model_and_the_folder_are_looked_at_before_the_first_sample(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--model damaged: no weights"):
+        measure_all(["here", "damaged"], NoSampling, probe_of("sums"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "taken").touch()
+    with pytest.raises(UserError, match="taken: cannot be written"):
+        measure_all(["here"], NoSampling, probe_of("sums"), tmp_path / "taken")
+
+
+def test_the_results_of_a_command_that_ran_beside_this_one_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*_: object) -> list[Measurement]:
+        write_results([measurement(1.0, 0.7, "theirs")], tmp_path)
+        return [measurement(1.0, 0.5, "ours")]
+
+    monkeypatch.setattr("aer_openrlhf.probe.measure.measure_model", meanwhile)
+    measure_all(["here"], NoSampling, probe_of("sums"), tmp_path)
+    assert {name: cell.result.entropy for name, cell in read_results(tmp_path).items()} == {"theirs": 0.7, "ours": 0.5}

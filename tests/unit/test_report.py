@@ -362,6 +362,28 @@ def test_only_several_evaluations_of_a_run_have_lines_of_their_own_in_the_legend
         assert figure.axes[0].lines[-1].get_linestyle() == "-"
 
 
+def test_evaluations_at_several_temperatures_can_be_told_apart(tmp_path: Path) -> None:
+    """Two runs at three temperatures: a colour a run, a marker a temperature, each once in the legend."""
+    labels = [f"T = {temperature}" for temperature in (0.3, 0.7, 1.0)]
+    swept = [{**PASS_AT_K[1], "label": label} for label in labels]
+    runs = load_runs([write_run(tmp_path / name, [full_row(1)], evaluations=swept) for name in ("aer", "grpo")])
+    figure = figures.pass_at_k(runs)
+    assert figure is not None
+    markers = [line.get_marker() for line in figure.axes[0].lines]
+    assert len(set(markers[:3])) == 3 and markers[:3] == markers[3:]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["aer", "grpo", *labels]
+    assert not any("before" in row.label for row in result_rows(runs))  # there is no before, and no after
+
+
+def test_a_damaged_table_of_samples_is_named(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", [full_row(1)])
+    (folder / "samples").mkdir()
+    table = folder / "samples" / "step_000001.parquet"
+    table.write_bytes(b"PAR1")
+    with pytest.raises(RunError, match=re.escape(str(table)) + ": not a table of samples .*; mend or remove it"):
+        load_run(folder)
+
+
 def test_the_page_names_what_some_run_did_not_record(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     captions = dict(re.findall(r'<h2 id="(\w+)">.*?<figcaption>(.*?)</figcaption>', page, flags=re.DOTALL))

@@ -72,6 +72,22 @@ def test_ctrl_c_before_the_first_step_writes_nothing(tmp_path, clock):
     assert written == []
 
 
+def test_the_command_says_what_it_waits_for_and_ends_in_one_line(tmp_path, clock, capsys):
+    clock(nothing)
+    assert main([str(tmp_path / "typo"), "--follow"]) == 130
+    assert capsys.readouterr().err.splitlines() == [
+        f"aer-report: waiting for the first step in {tmp_path / 'typo'}",
+        "aer-report: stopped; no report was written",
+    ]
+
+
+def test_an_evaluation_during_training_is_news(tmp_path, clock):
+    written = []
+    clock(log(tmp_path, 1), lambda: runlog.append_evaluation(tmp_path, 1, {"pass1": 0.5}))
+    follow([tmp_path], written.append, 30)
+    assert written == [30, 30, None]
+
+
 def test_the_command_follows_a_run_to_its_end(tmp_path):
     """The page loads itself while the run goes on, and no longer when it has ended."""
     log(tmp_path, 1)()
@@ -93,6 +109,9 @@ def test_an_interval_that_is_none_is_refused(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path), "--follow", "0"])
     assert "0 is not a number of seconds above 0" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--follow", str(tmp_path)])
+    assert f"{tmp_path} is not a number of seconds; run folders go before --follow" in capsys.readouterr().err
 
 
 def test_the_page_shows_warnings_and_the_newest_samples_escaped(tmp_path, capsys):
