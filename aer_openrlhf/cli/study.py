@@ -129,6 +129,9 @@ def _write_tables_and_plots(args: argparse.Namespace, study: Study, runs: Sequen
     finished = [run for run in runs if folder.state(run) == "finished"]  # asked once: the others go on meanwhile
     trained = [run for run in finished if run.train]
     rows = results.merge(results.collect(finished, study.metrics), args.merge)
+    for name in study.metrics:
+        if trained and rows[name].isna().all():
+            print(f"{args.study}: no finished run has logged {name} over its last steps", flush=True)
     rows = results.in_order(rows, list(study.tasks), [START, *study.arms])
     results.write_csv(rows, out / "table.csv")
     options = [

@@ -45,8 +45,8 @@ def write_jsonl(records: Iterable[Mapping[str, Any]], out: Path) -> int:
             for record in records:
                 count += 1
                 try:
-                    file.write(json.dumps(record, ensure_ascii=False) + "\n")
-                except (TypeError, ValueError) as problem:  # a date of a Parquet file, half a surrogate pair
+                    file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                except (TypeError, ValueError) as problem:  # a date or a NaN of a Parquet file, half a surrogate pair
                     raise UserError(
                         f"{out}: its row {count} cannot be written as JSON ({first_line(problem)}); mend or remove "
                         "that field in the source"

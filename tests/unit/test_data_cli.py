@@ -158,7 +158,11 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureF
 
 @pytest.mark.parametrize(
     ("value", "problem"),
-    [(date(2025, 1, 1), "Object of type date is not JSON serializable"), ("\ud800", "surrogates not allowed")],
+    [
+        (date(2025, 1, 1), "Object of type date is not JSON serializable"),
+        ("\ud800", "surrogates not allowed"),
+        (float("nan"), "Out of range float values are not JSON compliant"),
+    ],
 )
 def test_a_row_that_json_cannot_hold_is_one_line_and_no_file(value: Any, problem: str, tmp_path: Path) -> None:
     out = tmp_path / "easy.jsonl"

@@ -111,6 +111,13 @@ def test_finished_runs_are_skipped_and_the_table_has_a_row_a_temperature(study: 
     assert (study.parent / "grid" / "frontier-sums.png").exists()
 
 
+def test_a_metric_that_no_run_has_logged_is_told(study: Path, capsys: pytest.CaptureFixture) -> None:
+    study.write_text(f"{study.read_text()}metrics: [aer/alpha, aer/alfa]\n")
+    assert main(command(study)[3:]) == 0
+    assert f"\n{study}: no finished run has logged aer/alfa over its last steps\n" in capsys.readouterr().out
+    assert "| aer/alpha |" in (study.parent / "grid" / "table.md").read_text()
+
+
 def test_the_start_model_is_evaluated_once_and_has_a_row(study: Path) -> None:
     evaluate = f"python {study.parent / 'fake.py'} evaluate {{run_dir}} {{temperatures}}"
     study.write_text(f"{study.read_text()}start: {evaluate}\n")
