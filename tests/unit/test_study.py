@@ -74,7 +74,7 @@ def command(study: Path, *words: str) -> list[str]:
 
 
 def run(study: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(study, *words), capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command(study, *words), capture_output=True, text=True, timeout=300, check=False)
 
 
 def folder(study: Path, arm: str) -> Path:
@@ -86,7 +86,7 @@ def starts(study: Path, arm: str) -> int:
 
 
 def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline, path
         time.sleep(0.05)
