@@ -154,12 +154,14 @@ def start_run(run_dir: Path, method: str, args: SimpleNamespace, resume: bool) -
         "command": [Path(sys.argv[0]).name, *_without_secrets(sys.argv[1:])],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    (run_dir / CONFIG_FILE).write_text(json.dumps(config, indent=2, default=str) + "\n")
+    with whole_file(run_dir / CONFIG_FILE) as file:
+        file.write(json.dumps(config, indent=2, default=str) + "\n")
 
 
 def end_run(run_dir: Path) -> None:
     """Write run_end.json: whoever follows the run need not wait for more. A run that was killed has none."""
-    (run_dir / END_FILE).write_text(json.dumps({"ended": time.strftime("%Y-%m-%dT%H:%M:%S%z")}) + "\n")
+    with whole_file(run_dir / END_FILE) as file:
+        file.write(json.dumps({"ended": time.strftime("%Y-%m-%dT%H:%M:%S%z")}) + "\n")
 
 
 def namespace_to_dict(args: SimpleNamespace, path: tuple[str, ...] = ()) -> dict[str, Any]:

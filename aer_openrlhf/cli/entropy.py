@@ -78,9 +78,15 @@ def run(args: argparse.Namespace) -> int:
         probe.params(temperature)
     models = list(dict.fromkeys(args.model))
     found = measure_all(models, lambda model: engine_flags.choose(args, model), probe, args.out)
-    output.write_csv(found, args.out / "entropy.csv")
-    output.write_plot(found, args.out / "entropy.png")
     print("\n".join([output.table(found), "", *output.targets(found, args.tau)]))
+    try:
+        output.write_csv(found, args.out / "entropy.csv")
+        output.write_plot(found, args.out / "entropy.png")
+    except OSError as problem:
+        raise UserError(
+            f"--out {args.out}: cannot be written ({problem}); make room and give the same command again, which takes "
+            "the results over from entropy.json"
+        ) from problem
     print(f"written to {args.out}: entropy.json, entropy.csv, entropy.png")
     return 0
 

@@ -164,6 +164,20 @@ def test_bad_input_is_one_line(
     assert not out.exists()
 
 
+def test_results_that_cannot_be_written_are_printed_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aer_openrlhf.probe.measure.measure_all", lambda *_: [measurement(1.0, 0.5, "a")])
+    source, taken = tmp_path / "set.jsonl", tmp_path / "entropy.csv"
+    source.write_text(json.dumps({"prompt": "p"}) + "\n")
+    taken.mkdir()
+    assert main(["--model", "models/start", "--dataset", str(source), "--out", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert "models/start" in printed.out and "0.5000" in printed.out
+    assert printed.err.startswith(f"aer-entropy: error: --out {tmp_path}: cannot be written (")
+    assert printed.err.count("\n") == 1
+
+
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are drawn, kept."""
