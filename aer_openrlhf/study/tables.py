@@ -133,26 +133,19 @@ def _intervals(told: str, found: pd.DataFrame, columns: list[str]) -> str:
     """What is told and a table of means with intervals, an arm a line; nothing where there is no figure."""
     if found.empty or not columns:
         return ""
-    lines = [
-        [arm, _counted(runs[columns]), *(_interval(runs[columns], column) for column in columns)]
-        for arm, runs in found.groupby("arm", sort=False)
-    ]
+    lines = [[arm, *_interval_cells(runs[columns])] for arm, runs in found.groupby("arm", sort=False)]
     return f"{told}\n\n{table(['arm', 'seeds', *(HEADINGS.get(column, column) for column in columns)], lines)}"
 
 
-def _counted(figures: pd.DataFrame) -> str:
-    """How many runs there are, and how many of them have a figure where that is not all."""
-    known = _with_a_figure(figures)
-    return str(known) if known == len(figures) else f"{known} of {len(figures)}"
+def _interval_cells(figures: pd.DataFrame) -> list[str]:
+    """How many runs have a figure, of how many where that is not all; then every figure's interval over them."""
+    known = int(figures.notna().any(axis=1).sum())
+    counted = str(known) if known == len(figures) else f"{known} of {len(figures)}"
+    return [counted, *(_interval(figures[column].dropna(), str(column), known) for column in figures)]
 
 
-def _with_a_figure(figures: pd.DataFrame) -> int:
-    return int(figures.notna().any(axis=1).sum())
-
-
-def _interval(figures: pd.DataFrame, column: str) -> str:
+def _interval(values: pd.Series, column: str, seeds: int) -> str:
     """The mean and, of two seeds and more, its 95 % t interval."""
-    values = figures[column].dropna()
     if values.empty:
         return ABSENT
     digits = _digits(column)
@@ -160,7 +153,7 @@ def _interval(figures: pd.DataFrame, column: str) -> str:
     if len(values) > 1:
         low, high = t_bounds(values.to_numpy(dtype=float))
         text += f" ({low:+.{digits}f} to {high:+.{digits}f})"
-    return text + _of_fewer(len(values), _with_a_figure(figures))
+    return text + _of_fewer(len(values), seeds)
 
 
 def _mean(line: Any, column: str) -> str:
