@@ -17,7 +17,7 @@ from aer_eval.errors import UserError
 from aer_eval.whole_file import whole_file
 from aer_openrlhf.data.files import positive
 from aer_openrlhf.study import folder
-from aer_openrlhf.study.definition import START, Run, Study, load, refuse_equal
+from aer_openrlhf.study.definition import START, Run, Study, load
 from aer_openrlhf.study.runner import Runner
 
 PROGRAM = "aer-study"
@@ -41,7 +41,6 @@ def _perform(args: argparse.Namespace) -> int:
         _require_known("--reference", [args.reference], study.arms, args.study)
         study = replace(study, reference=args.reference)
     runs = study.runs(args.runs)
-    refuse_equal(runs, args.study)
     if args.command == "table":
         _write_results(args, study, runs)
         print((args.runs / study.name / "table.md").read_text(encoding="utf-8"))

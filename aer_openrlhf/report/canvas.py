@@ -33,14 +33,17 @@ def recorded(runs: Sequence[Run], metrics: Sequence[str], palette: Sequence[str]
 
 
 def smoothing_window(runs: Sequence[Run]) -> int:
-    """An odd number of logged steps, about 4 % of the longest run; 1 (no smoothing) below 30 steps."""
+    """An odd number of steps, about 4 % of the longest run; 1 (no smoothing) below 30 steps."""
     steps = max(len(run.metrics) for run in runs)
     return 1 if steps < 30 else min(max(5, steps // 25), 51) | 1
 
 
 def smooth(series: pd.Series, window: int) -> pd.Series:
-    """Centred mean over `window` logged values, fewer at the ends."""
-    return series.rolling(window, center=True, min_periods=1).mean()
+    """Centred mean over `window` steps, of those values among them that were logged."""
+    if series.empty:
+        return series
+    every_step = series.reindex(range(series.index[0], series.index[-1] + 1))
+    return every_step.rolling(window, center=True, min_periods=1).mean().reindex(series.index)
 
 
 def curve(ax: Axes, series: pd.Series, color: str, window: int) -> None:

@@ -94,13 +94,15 @@ class Study:
         Their folders are ``root/NAME/TASK/ARM/seed-N`` and ``root/NAME/TASK/start``.
 
         Raises:
-            UserError: an unknown placeholder or method.
+            UserError: an unknown placeholder or method, or two runs that are trained by one command line.
         """
         starts = [self._start(task, root / self.name / task / START) for task in self.tasks if self.start]
-        return starts + [
+        trained = [
             self._run(task, arm, seed, root / self.name / task / arm.name / f"seed-{seed}")
             for task, seed, arm in product(self.tasks, self.seeds, self.arms.values())
         ]
+        self._refuse_equal(trained)
+        return starts + trained
 
     def _start(self, task: str, folder: Path) -> Run:
         values = {**self.values, "task": task, **self.tasks[task], "run_dir": folder}
@@ -128,20 +130,19 @@ class Study:
         except ValueError as problem:
             raise UserError(f"{self.name}: arm {arm.name}: {problem}") from problem
 
-
-def refuse_equal(runs: Sequence[Run], study: Path) -> None:
-    """UserError where two runs are trained by one command line: what sets them apart does not reach it."""
-    first: dict[tuple[str, ...], Run] = {}
-    for run in runs:
-        other = first.setdefault(tuple(run.portable(run.train)), run) if run.train else run
-        if other is not run:
-            wanted = (
-                "{seed}" if other.seed != run.seed else "{flags} or {method}" if other.arm != run.arm else "{task}"
-            )
-            raise UserError(
-                f"{study}: train is the same command line for {other.name} and {run.name}; put {wanted} into it, or "
-                "remove one of them"
-            )
+    def _refuse_equal(self, runs: Sequence[Run]) -> None:
+        """UserError where two runs have one command line: what sets them apart does not reach it."""
+        first: dict[tuple[str, ...], Run] = {}
+        for run in runs:
+            other = first.setdefault(tuple(run.portable(run.train)), run)
+            if other is not run:
+                wanted = (
+                    "{seed}" if other.seed != run.seed else "{flags} or {method}" if other.arm != run.arm else "{task}"
+                )
+                raise UserError(
+                    f"{self.name}: train is the same command line for {other.name} and {run.name}; put {wanted} into "
+                    "it, or remove one of them"
+                )
 
 
 def to_arguments(flags: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,8 @@ from aer_eval.metrics.pass_at_k import pass_at_k_table
 from tasks import Problem, Task
 
 KS = (1, 4, 16, 64)
+SHRINK = 0.8
+"""The rows that have ended leave the batch once fewer than this share of it goes on: leaving copies the cache."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def sample(
     """Draw ``num_samples`` responses per prompt from the whole softmax: no top-k, no top-p, nothing hidden.
 
     ``prompt_ids`` is (prompts, length) without padding: all prompts of a task have the same length. The prompts are
-    read once and their key-value cache is repeated for the samples.
+    read once and their key-value cache is repeated for the samples; a row that has ended leaves the model's batch.
     """
     eos = model.config.eos_token_id
     output = model(prompt_ids, use_cache=True)
@@ -47,6 +49,7 @@ def sample(
     cache.batch_repeat_interleave(num_samples)
     logits = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
     alive = torch.ones(len(logits), dtype=torch.bool)
+    in_batch = alive.nonzero()[:, 0]
     tokens, masks, entropies = [], [], []
     for step in range(max_new_tokens):
         log_probs = torch.log_softmax(logits.float() / temperature, dim=-1)
@@ -56,8 +59,13 @@ def sample(
         masks.append(alive)
         entropies.append(-(probs * log_probs).sum(-1))
         alive = alive & (token != eos)
-        if step + 1 < max_new_tokens:
-            logits = model(token[:, None], past_key_values=cache, use_cache=True).logits[:, -1]
+        if step + 1 == max_new_tokens or not alive.any():
+            break
+        if alive.sum() < SHRINK * len(in_batch):
+            cache.batch_select_indices(alive[in_batch].nonzero()[:, 0])
+            in_batch = alive.nonzero()[:, 0]
+        # Rows that have ended keep their last logits: every row draws the same random numbers whoever ends when.
+        logits[in_batch] = model(token[in_batch, None], past_key_values=cache, use_cache=True).logits[:, -1]
     return Samples(torch.stack(tokens, 1), torch.stack(masks, 1), torch.stack(entropies, 1))
 
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from aer_eval.report.canvas import png
 from aer_openrlhf.report import figures
-from aer_openrlhf.report.canvas import smoothing_window
+from aer_openrlhf.report.canvas import smooth, smoothing_window
 from aer_openrlhf.report.cli import main
 from aer_openrlhf.report.html import CHARTS, notes, result_rows, setup_rows, standard_error
 from aer_openrlhf.report.runs import RunError, load_run, load_runs
@@ -329,6 +330,12 @@ def test_smoothing_starts_at_thirty_steps_and_is_odd(tmp_path: Path) -> None:
         return smoothing_window([load_run(folder)])
 
     assert [window(steps) for steps in (29, 30, 300, 2000)] == [1, 5, 13, 51]
+
+
+def test_a_mean_is_over_steps_however_rarely_a_metric_is_logged() -> None:
+    smoothed = smooth(pd.Series({1: 0.0, 11: 1.0, 12: 3.0, 21: 8.0}), window=3)
+    assert smoothed.to_dict() == {1: 0.0, 11: 2.0, 12: 2.0, 21: 8.0}
+    assert smooth(pd.Series(dtype=float), window=3).empty
 
 
 def test_matplotlib_settings_are_left_alone(report: Path) -> None:

@@ -330,10 +330,10 @@ def test_a_base_is_completed_by_the_study(study: Path) -> None:
 
 
 def test_an_arm_is_added_to_those_of_the_base_or_replaces_its_own(study: Path) -> None:
-    arms = "{other: {method: plain, flags: {aer.tau: 0.7}}, third: }"
+    arms = "{other: {method: plain, flags: {aer.tau: 0.7}}, third: {flags: {aer.rho: 1}}}"
     (study.parent / "derived.yaml").write_text(f"base: grid.yaml\narms: {arms}")
     runs = load(study.parent / "derived.yaml").runs(study.parent)
-    assert {run.arm: run.flags for run in runs} == {"plain": {}, "other": {"aer.tau": 0.7}, "third": {}}
+    assert {run.arm: run.flags for run in runs} == {"plain": {}, "other": {"aer.tau": 0.7}, "third": {"aer.rho": 1}}
 
 
 def test_two_tasks_may_be_one_with_different_data(study: Path) -> None:
