@@ -22,7 +22,7 @@ class Samples:
     """Responses of one model, a row each, the ``num_samples`` rows of a prompt next to each other."""
 
     tokens: torch.Tensor
-    """Sampled token ids, (rows, time)."""
+    """Sampled token ids, (rows, time); time is that of the longest response."""
     mask: torch.Tensor
     """True up to and including the end-of-sequence token, (rows, time)."""
     entropy: torch.Tensor
