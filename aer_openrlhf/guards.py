@@ -44,7 +44,8 @@ class GuardConfig:
     entropy_concentrated: float = setting(
         0.6,
         "fraction of the way from the initial share to 1",
-        "warn while the share of all entropy that the top tenth of tokens carries has risen so far; inf: never",
+        "warn while the share of all entropy that the top tenth of tokens carries has risen so far, and its entropy "
+        "has risen too; inf: never",
     )
     entropy_after_answer: float = setting(
         3.0, "multiple of the entropy before", "warn while entropy after the graded answer is above it; inf: never"
@@ -137,7 +138,10 @@ def _entropy_hard(seen: Observation) -> str | None:
 
 def _entropy_concentrated(seen: Observation) -> str | None:
     share, initial = seen.now["aer/entropy_top10_share"], seen.start["aer/entropy_top10_share"]
-    if share - initial < seen.config.entropy_concentrated * (1 - initial):
+    concentrated = share - initial >= seen.config.entropy_concentrated * (1 - initial)
+    # Tokens that become certain raise the share whatever the method; in flight the others gain entropy.
+    gained = share * seen.now["aer/entropy"] > initial * seen.start["aer/entropy"]
+    if not (concentrated and gained):
         return None
     return f"the top 10 % of tokens carry {share:.0%} of all entropy, {initial:.0%} at the start"
 

@@ -43,6 +43,7 @@ def _perform(args: argparse.Namespace) -> int:
     runs = study.runs(args.runs)
     if args.command == "table":
         _write_results(args, study, runs)
+        _tell_what_nobody_logs(args, study)
         print((args.runs / study.name / "table.md").read_text(encoding="utf-8"))
         return 0
     return _run(args, study, runs)
@@ -60,6 +61,7 @@ def _run(args: argparse.Namespace, study: Study, runs: Sequence[Run]) -> int:
     _take_signals()
     watchdog.start()
     failures = Runner(args.jobs).perform(todo, lambda _: _write_results(args, study, runs))
+    _tell_what_nobody_logs(args, study)
     print(f"table  {args.runs / study.name / 'table.md'}")
     for failure in failures:
         print(f"{PROGRAM}: failed: {failure}", file=sys.stderr)
@@ -121,6 +123,17 @@ def _write_results(args: argparse.Namespace, study: Study, runs: Sequence[Run]) 
         raise UserError(f"{out}: cannot be written ({problem}); make room, or give another --runs") from problem
 
 
+def _tell_what_nobody_logs(args: argparse.Namespace, study: Study) -> None:
+    """A line for each of the study's metrics that is in no row of the table: its name may be wrong."""
+    from aer_openrlhf.study import results
+
+    rows = results.read_csv(args.runs / study.name / "table.csv")
+    trained = rows[rows["arm"] != START]
+    for name in study.metrics:
+        if len(trained) and (name not in trained or trained[name].isna().all()):
+            print(f"{args.study}: no finished run has logged {name} over its last steps", flush=True)
+
+
 def _write_tables_and_plots(args: argparse.Namespace, study: Study, runs: Sequence[Run], out: Path) -> None:
     from aer_eval.report.canvas import png, styled
     from aer_openrlhf.study import figures, results, tables
@@ -128,9 +141,6 @@ def _write_tables_and_plots(args: argparse.Namespace, study: Study, runs: Sequen
     finished = [run for run in runs if folder.state(run) == "finished"]  # asked once: the others go on meanwhile
     trained = [run for run in finished if run.train]
     rows = results.merge(results.collect(finished, study.metrics), args.merge)
-    for name in study.metrics:
-        if trained and rows[name].isna().all():
-            print(f"{args.study}: no finished run has logged {name} over its last steps", flush=True)
     rows = results.in_order(rows, list(study.tasks), [START, *study.arms])
     results.write_csv(rows, out / "table.csv")
     options = [

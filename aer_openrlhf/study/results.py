@@ -125,7 +125,7 @@ def merge(rows: pd.DataFrame, others: Sequence[Path]) -> pd.DataFrame:
     frames = [rows]
     for path in others:
         try:
-            frames.append(_read_csv(path))
+            frames.append(read_csv(path))
         except (OSError, ValueError, KeyError) as problem:
             raise UserError(f"--merge {path}: not a table.csv of aer-study ({first_line(problem)})") from problem
     cells = pd.concat([frame for frame in frames if len(frame)] or frames).groupby(KEYS, sort=False, dropna=False)
@@ -138,7 +138,8 @@ def merge(rows: pd.DataFrame, others: Sequence[Path]) -> pd.DataFrame:
     return cells.first().reset_index()
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path) -> pd.DataFrame:
+    """The rows of a table.csv; raises OSError, or ValueError where it is none."""
     rows = pd.read_csv(path, dtype=NAMES, keep_default_na=False, na_values=[""])  # an arm may be called None
     if missing := [key for key in KEYS if key not in rows]:
         raise ValueError(f"it has no column {', '.join(missing)}")

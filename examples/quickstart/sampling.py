@@ -49,7 +49,7 @@ def sample(
     cache.batch_repeat_interleave(num_samples)
     logits = output.logits[:, -1].repeat_interleave(num_samples, dim=0)
     alive = torch.ones(len(logits), dtype=torch.bool)
-    in_batch = alive.nonzero()[:, 0]
+    in_batch = torch.arange(len(logits))
     tokens, masks, entropies = [], [], []
     for step in range(max_new_tokens):
         log_probs = torch.log_softmax(logits.float() / temperature, dim=-1)
@@ -62,8 +62,9 @@ def sample(
         if step + 1 == max_new_tokens or not alive.any():
             break
         if alive.sum() < SHRINK * len(in_batch):
-            cache.batch_select_indices(alive[in_batch].nonzero()[:, 0])
-            in_batch = alive.nonzero()[:, 0]
+            going_on = alive[in_batch].nonzero()[:, 0]
+            cache.batch_select_indices(going_on)
+            in_batch = in_batch[going_on]
         # Rows that have ended keep their last logits: every row draws the same random numbers whoever ends when.
         logits[in_batch] = model(token[in_batch, None], past_key_values=cache, use_cache=True).logits[:, -1]
     return Samples(torch.stack(tokens, 1), torch.stack(masks, 1), torch.stack(entropies, 1))

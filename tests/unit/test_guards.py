@@ -112,6 +112,13 @@ def test_collapsed_entropy_after_the_answer_is_no_flight():
     assert run([{}, *[collapsed] * 20]) == [(11, "entropy_low")]  # 0.09 is 90 times 0.001, but below 0.2 x 0.5
 
 
+def test_a_share_that_rises_because_the_other_tokens_are_certain_is_no_flight():
+    """The top tenth carries 0.25 x 0.5 = 0.125 nats a token at the start, and 0.9 x 0.138 or 0.9 x 0.14 later."""
+    certain = {"aer/entropy_top10_share": 0.9, "aer/entropy": 0.138}  # 0.1242
+    assert run([{}, *[certain] * 20]) == []
+    assert run([{}, *[certain | {"aer/entropy": 0.14}] * 20]) == [(11, "entropy_concentrated")]  # 0.126
+
+
 def test_collapsed_entropy_on_hard_prompts_is_no_flight():
     collapsed = {"aer/entropy": 0.02, "aer/entropy_hard": 0.16, "aer/entropy_easy": 0.001}
     assert run([{}, *[collapsed] * 20]) == [(11, "entropy_low")]  # 0.16 is 160 times 0.001, but 0.2 x 0.8
