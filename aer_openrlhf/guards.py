@@ -139,7 +139,7 @@ def _entropy_hard(seen: Observation) -> str | None:
 def _entropy_concentrated(seen: Observation) -> str | None:
     share, initial = seen.now["aer/entropy_top10_share"], seen.start["aer/entropy_top10_share"]
     concentrated = share - initial >= seen.config.entropy_concentrated * (1 - initial)
-    # Tokens that become certain raise the share whatever the method; in flight the others gain entropy.
+    # The share rises too where the other tokens become certain, whatever the method; in flight the top tenth gains.
     gained = share * seen.now["aer/entropy"] > initial * seen.start["aer/entropy"]
     if not (concentrated and gained):
         return None
