@@ -6,7 +6,7 @@ steps in a row. What it remembers follows from the metrics so far, so feeding th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
 
@@ -253,6 +253,11 @@ class Guards:
                 self.warned.add(name)
                 warnings.append(GuardWarning(step, name, self._message(name, finding)))
         return warnings
+
+    def restart(self, warned: Collection[str], anew: Collection[str]) -> None:
+        """After the steps of an earlier run: guards in `warned` stay silent, those in `anew` count from 0 again."""
+        self.warned = set(warned).difference(anew)
+        self._held |= dict.fromkeys(anew, 0)
 
     def _message(self, name: str, finding: str) -> str:
         guard = GUARDS[name]

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..integration import checkpoints, flags
+from ..integration.rollout_size import refuse_too_few, trained_responses
 from . import memory
 from .memory import ModelShape
 
@@ -105,11 +106,16 @@ def _load_data(args: SimpleNamespace, tokenizer: Any) -> Any:
 
 
 def _steps(args: SimpleNamespace, prompts: int) -> tuple[int, str]:
-    """Number of rollouts, and a line; the last rollout of an episode takes the prompts that are left."""
+    """Number of rollouts, and a line; the last rollout of an episode takes what the prompts that are left fill."""
     full, rest = divmod(prompts, args.rollout.batch_size)
     samples, batch = args.rollout.n_samples_per_prompt, args.train.batch_size
-    updates = full * (args.rollout.batch_size * samples // batch) + rest * samples // batch
-    rollouts = (full + (rest > 0)) * args.train.num_episodes
+    last = rest * samples
+    if args.aer.enable:
+        given = flags.by_dotted_name(args)
+        refuse_too_few(given, prompts)
+        last = trained_responses(given, last)
+    updates = full * (args.rollout.batch_size * samples // batch) + last // batch
+    rollouts = (full + (last > 0)) * args.train.num_episodes
     updates *= args.train.num_episodes * args.train.max_epochs
     bound = "at most " if args.algo.dynamic_filtering_enable else ""
     return rollouts, (

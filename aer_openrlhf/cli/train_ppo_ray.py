@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 from .. import runlog
 from ..integration import checkpoints, compat, faults, flags, preflight, stopping
@@ -34,7 +34,7 @@ def main() -> None:
         current_platform().prepare_process()
         compat.check_hook_points()
     except RuntimeError as error:
-        sys.exit(f"{PROGRAM}: error: {error}")
+        _refuse(error)
     sys.argv[0] = PROGRAM
     stock_parse_args = argparse.ArgumentParser.parse_args
     argparse.ArgumentParser.parse_args = _parse_args_with_aer(stock_parse_args)  # type: ignore[method-assign]
@@ -43,9 +43,15 @@ def main() -> None:
     except AssertionError as error:  # OpenRLHF's own argument checks
         if _Run.started:
             raise
-        sys.exit(f"{PROGRAM}: error: {error}")
+        _refuse(error)
     finally:
         argparse.ArgumentParser.parse_args = stock_parse_args  # type: ignore[method-assign]
+
+
+def _refuse(problem: object) -> NoReturn:
+    """End, before anything has started, as the parser ends."""
+    print(f"{PROGRAM}: error: {problem}", file=sys.stderr, flush=True)
+    sys.exit(2)
 
 
 class _Run:
@@ -91,7 +97,7 @@ def _train_with_aer(stock_train: Callable[[SimpleNamespace], None]) -> Callable[
                 if not args.dry_run:
                     checkpoints.prepare_resume(args)
         except ValueError as error:
-            sys.exit(f"{PROGRAM}: error: {error}")
+            _refuse(error)
         if args.dry_run:
             return
         args.aer.run_dir = str(run_dir)
@@ -119,7 +125,7 @@ def _start_record(run_dir: Path, args: SimpleNamespace) -> None:
     try:
         runlog.start_run(run_dir, args.aer.method, args, resume=args.ckpt.load_enable)
     except OSError as error:
-        sys.exit(f"{PROGRAM}: error: --aer.run_dir {run_dir}: cannot be written ({error}): give another folder")
+        _refuse(f"--aer.run_dir {run_dir}: cannot be written ({error}): give another folder")
 
 
 def _end(error: Exception, starts_anew: bool) -> None:

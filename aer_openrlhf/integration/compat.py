@@ -92,7 +92,7 @@ def check_version() -> None:
     except importlib.metadata.PackageNotFoundError:
         raise RuntimeError(
             "OpenRLHF is not installed: run `make quickstart` on a machine without a GPU, or "
-            "`pip install -r requirements/gpu.txt` on a CUDA machine"
+            "follow docs/install.md on a CUDA machine"
         ) from None
     if installed not in SUPPORTED_OPENRLHF:
         raise RuntimeError(

@@ -15,6 +15,8 @@ import numpy as np
 
 from aer_eval.metrics.pass_at_k import pass_at_k, powers_of_two
 
+UNKNOWN = "unknown"
+"""OpenRLHF's name for the data source of a prompt that an agent has rewritten."""
 RIGHT = 1.0
 """A sample is right from this score on; without scores the reward decides."""
 
@@ -38,7 +40,7 @@ def log_pass_at_k(evaluate: Callable[..., Any]) -> None:
         }
         prompts = [sample.prompts[0] for sample in samples_list[::n_samples_per_prompt]]
         return logs | pass_at_k_metrics(
-            [source_of[prompt] for prompt in prompts],
+            [source_of.get(prompt, UNKNOWN) for prompt in prompts],
             _by_prompt([sample.rewards for sample in samples_list], n_samples_per_prompt),
             _by_prompt([_score(sample) for sample in samples_list], n_samples_per_prompt),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -13,9 +14,12 @@ from typing import Any
 from ..guards import GUARDS, GuardConfig, Guards
 from ..methods import registry
 from ..methods.base import EntropyMethod
+from .rollout_size import refuse_uneven
 
 PREFIX = "aer"
 GUARD_PREFIX = f"{PREFIX}.guard"
+MAX_REWARD_TIMEOUT = 1e8
+"""Three years. Python's timers overflow at about a hundred times that."""
 GROUP_ESTIMATORS = ("group_norm", "dr_grpo", "rloo", "reinforce_baseline")
 
 
@@ -116,7 +120,7 @@ def stop_guards(names: str | None) -> tuple[str, ...]:
 
 def build_guards(args: SimpleNamespace, method: EntropyMethod) -> Guards:
     """The guards that nested OpenRLHF arguments ask for, in their initial state."""
-    return Guards(guard_config(_flat(args.aer, PREFIX)), method.name, method.alpha_max)
+    return Guards(guard_config(by_dotted_name(args.aer, f"{PREFIX}.")), method.name, method.alpha_max)
 
 
 def _settings(method: type[EntropyMethod]) -> tuple[Field[Any], ...]:
@@ -156,14 +160,15 @@ def method_config(given: Mapping[str, Any]) -> Any:
 
 def build_method(args: SimpleNamespace) -> EntropyMethod:
     """The method that nested OpenRLHF arguments ask for, in its initial state."""
-    return registry.METHODS[args.aer.method](method_config(_flat(args.aer, PREFIX)))
+    return registry.METHODS[args.aer.method](method_config(by_dotted_name(args.aer, f"{PREFIX}.")))
 
 
-def _flat(node: SimpleNamespace, path: str) -> dict[str, Any]:
+def by_dotted_name(node: SimpleNamespace, prefix: str = "") -> dict[str, Any]:
+    """OpenRLHF's nested arguments as the parser had them: `train.batch_size` for `args.train.batch_size`."""
     flat: dict[str, Any] = {}
     for name, value in vars(node).items():
-        here = f"{path}.{name}"
-        flat |= _flat(value, here) if isinstance(value, SimpleNamespace) else {here: value}
+        here = f"{prefix}{name}"
+        flat |= by_dotted_name(value, f"{here}.") if isinstance(value, SimpleNamespace) else {here: value}
     return flat
 
 
@@ -175,7 +180,7 @@ def check_arguments(flat: argparse.Namespace) -> None:
     given = vars(flat)
     if not given[f"{PREFIX}.enable"]:
         return
-    if not given[f"{PREFIX}.fused_head_mb"] > 0:
+    if not 0 < given[f"{PREFIX}.fused_head_mb"] < math.inf:
         raise ValueError(
             f"--{PREFIX}.fused_head_mb is {given[f'{PREFIX}.fused_head_mb']}: give MiB above 0, such as 256"
         )
@@ -183,9 +188,10 @@ def check_arguments(flat: argparse.Namespace) -> None:
         raise ValueError(
             f"--{PREFIX}.sample_tables is {given[f'{PREFIX}.sample_tables']}: give 0 or a number of steps"
         )
-    if not given[f"{PREFIX}.reward_timeout"] > 0:
+    if not 0 < given[f"{PREFIX}.reward_timeout"] <= MAX_REWARD_TIMEOUT:
         raise ValueError(
-            f"--{PREFIX}.reward_timeout is {given[f'{PREFIX}.reward_timeout']}: give seconds above 0, such as 600"
+            f"--{PREFIX}.reward_timeout is {given[f'{PREFIX}.reward_timeout']}: give seconds above 0 and up to "
+            f"{MAX_REWARD_TIMEOUT:g}, such as 600"
         )
     name = given[f"{PREFIX}.method"]
     try:
@@ -261,3 +267,4 @@ def _check_openrlhf_flags(given: Mapping[str, Any]) -> None:
         )
     if not given["vllm.num_engines"]:
         raise ValueError("--aer.enable trains on vLLM rollouts: give --vllm.num_engines 1 or more")
+    refuse_uneven(given)

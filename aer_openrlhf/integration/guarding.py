@@ -23,10 +23,15 @@ class RunGuards:
         self.tensorboard = tensorboard
 
     def resume(self, step: int) -> None:
-        """Go back to checkpoint `step`: later warnings move aside, and the metrics up to it restore what was known."""
+        """Go back to checkpoint `step`: later warnings move aside, and the metrics up to it restore what was known.
+
+        What has been told is not told again, but for a guard that now stops the run: it begins anew.
+        """
         runlog.rewind(self.run_dir, step, [runlog.WARNINGS_FILE])
         for row in runlog.read_lines(self.run_dir / runlog.METRICS_FILE):
             self.guards.check(row["step"], row)
+        told = {warning["guard"] for warning in runlog.read_lines(self.run_dir / runlog.WARNINGS_FILE)}
+        self.guards.restart(told, self.stop_on)
 
     def check(self, step: int, metrics: Mapping[str, Any]) -> tuple[dict[str, float], LeaveTraining | None]:
         """Metrics to log beside the step's own, and how to leave where a guard stops the run."""

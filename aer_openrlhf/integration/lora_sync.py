@@ -38,12 +38,16 @@ class SyncedWeight:
 
 
 @contextlib.contextmanager
-def base_model_parameters(model: Any, zero_stage: int) -> Iterator[None]:
-    """Inside, `model.named_parameters()` yields the merged base model; nothing changes without adapters."""
+def base_model_parameters(model: Any, zero_stage: int, lockstep: bool = False, reads: bool = True) -> Iterator[None]:
+    """Inside, `model.named_parameters()` yields the merged base model; nothing changes without adapters.
+
+    lockstep: all ranks read every parameter's `data`, one parameter after another. Without it only those with `reads`
+    do; under ZeRO-3 they hold the whole merged model in host memory during the sync.
+    """
     if not isinstance(model, PeftModel):
         yield
         return
-    vars(model)["named_parameters"] = functools.partial(_synced_weights, model, zero_stage)
+    vars(model)["named_parameters"] = functools.partial(_synced_weights, model, zero_stage, lockstep, reads)
     try:
         yield
     finally:
@@ -51,17 +55,20 @@ def base_model_parameters(model: Any, zero_stage: int) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _synced_weights(model: PeftModel, zero_stage: int) -> Iterator[tuple[str, SyncedWeight]]:
+def _synced_weights(
+    model: PeftModel, zero_stage: int, lockstep: bool, reads: bool
+) -> Iterator[tuple[str, SyncedWeight]]:
     layers: dict[str, Any] = {name: module for name, module in model.named_modules() if isinstance(module, LoraLayer)}
     for name, parameter in torch.nn.Module.named_parameters(model):
         if "lora_" in name:
             continue
         layer = layers.get(name.removesuffix(WRAPPED + ".weight"))
-        adapter = list(layer.parameters()) if layer is not None else []
-        with deepspeed.zero.GatheredParameters([parameter, *adapter], enabled=zero_stage == 3):
-            compute = _computation(parameter, layer)
-            if zero_stage == 3:  # gathering takes part of all ranks, and OpenRLHF reads `data` on one: do it now
-                compute = _kept_on_host(compute(), parameter.device)
+        compute = _computation(parameter, layer)
+        if zero_stage == 3:
+            compute = _gathered([parameter, *(layer.parameters() if layer is not None else [])], compute)
+            if not lockstep:  # all ranks take part in gathering, and `data` is read on one: do it now
+                weight = compute()
+                compute = _kept_on_host(weight, parameter.device) if reads else compute
         yield name.removeprefix(PEFT_PREFIX).replace(WRAPPED, ""), SyncedWeight(parameter, compute)
 
 
@@ -75,6 +82,14 @@ def _computation(parameter: Tensor, layer: Any) -> Callable[[], Tensor]:
             return (parameter.data.float() + delta).to(parameter.dtype)
 
     return merged
+
+
+def _gathered(parameters: list[Tensor], compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    def whole() -> Tensor:
+        with deepspeed.zero.GatheredParameters(parameters):
+            return compute().clone()  # what is gathered goes at the end of the block
+
+    return whole
 
 
 def _kept_on_host(weight: Tensor, device: torch.device) -> Callable[[], Tensor]:

@@ -196,7 +196,9 @@ class PolicyModelActorImpl(raw_class(ppo_actor.PolicyModelActor)):  # type: igno
             super().save_model()
 
     def broadcast_to_vllm(self) -> None:
-        with lora_sync.base_model_parameters(self.actor.model.module, self.strategy.args.ds.zero_stage):
+        zero_stage, lockstep = self.strategy.args.ds.zero_stage, self.trainer.use_cuda_ipc
+        reads = self.strategy.is_rank_0()
+        with lora_sync.base_model_parameters(self.actor.model.module, zero_stage, lockstep, reads):
             super().broadcast_to_vllm()
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import ray
 
+from .faults import RunFault
+from .flags import by_dotted_name
+from .rollout_size import refuse_too_few, trained_responses
 from .stopping import StopRequest
 
 FIRST_GAPS, GAP_INTERVAL = 3, 10  # rollouts on which the sampler is asked for its log-probs
@@ -18,6 +21,7 @@ def attach(generator: Any, stop: StopRequest) -> None:
     hand_over_tokenizer(generator)
     sample_from_the_scored_policy(generator)
     request_sampler_log_probs(generator)
+    # leave_out_what_fills_no_step(generator)
     heed_stop_requests(generator, stop)
 
 
@@ -78,6 +82,32 @@ def request_sampler_log_probs(generator: Any) -> None:
         return samples, *rest
 
     generator.generate_samples = generate_samples
+
+
+def leave_out_what_fills_no_step(generator: Any) -> None:
+    """Cut the rollout at the end of an episode as `rollout_size.trained_responses` says, and tell so."""
+    given, generate = by_dotted_name(generator.args), generator.generate_samples
+
+    def generate_samples(*args: Any, **kwargs: Any) -> tuple:
+        samples, *rest = generate(*args, **kwargs)
+        trained = trained_responses(given, len(samples))
+        if trained < len(samples):
+            print(
+                f"[aer-train] the last {len(samples)} responses of the episode do not fill optimizer steps: "
+                f"trained on {trained} of them",
+                flush=True,
+            )
+        return samples[:trained], *rest
+
+    generator.generate_samples = generate_samples
+
+
+def refuse_too_few_prompts(generator: Any) -> None:
+    """Raise RunFault where a whole episode would make no optimizer step."""
+    try:
+        refuse_too_few(by_dotted_name(generator.args), len(generator.prompts_dataloader))
+    except ValueError as error:
+        raise RunFault(str(error)) from None
 
 
 def heed_stop_requests(generator: Any, stop: StopRequest) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import ray
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
+from ray.exceptions import GetTimeoutError, RayActorError
+from ray.util.queue import Full
 
 from .. import runlog
 from . import charts, checkpoints, evaluation, samples_generator
@@ -24,6 +26,9 @@ from .samples import SampleTables
 from .stopping import StopRequest
 
 RESCUE_SECONDS = 600
+"""For the checkpoint on the way out, where the trainer may wait for a lock for ever."""
+BUSY_SECONDS = 5
+"""An actor that is dead says so in less."""
 
 
 class MethodTrainerMixin:
@@ -209,6 +214,7 @@ class PPOTrainerImpl(MethodTrainerMixin, raw_class(ppo_trainer.PPOTrainer)):  # 
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         with self.rescuing():
+            samples_generator.refuse_too_few_prompts(self.samples_generator)
             super().fit(*args, **kwargs)
 
 
@@ -222,6 +228,7 @@ class GenerateSamplesActorImpl(raw_class(ppo_trainer_async.GenerateSamplesActor)
 
     def fit(self, *args: Any, **kwargs: Any) -> None:
         try:
+            samples_generator.refuse_too_few_prompts(self.samples_generator)
             super().fit(*args, **kwargs)
         except Exception:
             self.rollout_queue.put("done", block=True)  # the trainer finishes what it has, and can be asked to save
@@ -253,8 +260,25 @@ class PPOTrainerAsyncImpl(raw_class(ppo_trainer_async.PPOTrainerAsync)):  # type
             super().fit()
         except Exception:
             with contextlib.suppress(Exception):
-                ray.get(self.trainer_actor.rescue.remote(), timeout=RESCUE_SECONDS)
+                self._rescue()
             raise
+
+    def _rescue(self) -> None:
+        """Have the trainer checkpoint its last finished step, behind the one under way, however long that takes.
+
+        A sampler that has raised has said in the queue that there is no more. One that was killed has not, and may
+        still hold the lock that the next weight sync waits for.
+        """
+        rescue, limit = self.trainer_actor.rescue.remote(), None
+        try:
+            ray.get(self.generator_actor.__ray_ready__.remote(), timeout=BUSY_SECONDS)
+        except GetTimeoutError:
+            pass  # it is alive: the trainer has failed, and waits for nothing
+        except RayActorError:
+            limit = RESCUE_SECONDS
+            with contextlib.suppress(Full):
+                self.rollout_queue.put_nowait("done")
+        ray.get(rescue, timeout=limit)
 
 
 PPOTrainerAsync = ray.remote(PPOTrainerAsyncImpl)

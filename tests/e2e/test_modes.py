@@ -26,9 +26,14 @@ def assert_engine_follows(rows):
     assert max(row["aer/sampler_logprob_gap"] for row in rows if "aer/sampler_logprob_gap" in row) < BF16_GAP
 
 
-def test_zero3_on_two_ranks(train):
-    run = train("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", model="untied").finish()
-    assert_engine_follows(assert_controlled(run, 6))
+def test_zero3_on_two_ranks_and_a_rollout_that_the_data_do_not_fill(train):
+    """What is left is 10 prompts x 8 responses, 3 micro batches of 32 for two ranks: OpenRLHF would hang."""
+    flags = ("--ds.zero_stage", "3", "--actor.num_gpus_per_node", "2", "--data.max_samples", str(6 * 16 + 10))
+    run = train(*flags, model="untied").finish()
+    rows = assert_controlled(run, 7)
+    assert_engine_follows(rows)
+    assert [row["rollout/num_samples"] for row in rows] == [128] * 6 + [64]  # an optimizer step takes 64
+    assert "the last 80 responses of the episode do not fill optimizer steps: trained on 64 of them" in run.output()
 
 
 def test_lora_under_packing(train):

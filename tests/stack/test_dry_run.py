@@ -1,6 +1,7 @@
 """`aer-train --dry-run` through the real parser: it describes, refuses, and starts nothing."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from unittest import mock
@@ -19,6 +20,19 @@ def dry_run(*argv) -> None:
         mock.patch("ray.init", side_effect=AssertionError("started Ray")),
     ):
         train_ppo_ray.main()
+
+
+@pytest.fixture
+def refused(capsys):
+    """Asserts that a command line ends in one line that matches."""
+
+    def check(line: str, *argv) -> None:
+        with pytest.raises(SystemExit) as end:
+            dry_run(*argv)
+        assert end.value.code == 2
+        assert re.match(f"aer-train: error: {line}", capsys.readouterr().err.splitlines()[-1])
+
+    return check
 
 
 @pytest.fixture
@@ -44,6 +58,17 @@ def test_it_describes_the_run(arguments, tmp_path, capsys):
     assert "resume       nothing there yet" in printed
     assert "3 of 0.00 GiB to resume from, 3 of 0.00 GiB in Hugging Face form" in printed
     assert not (tmp_path / "checkpoints").exists() and not Path("ckpt").exists()
+
+
+def test_what_fills_no_optimizer_step_is_left_out(arguments, refused, capsys):
+    # 32 rows are 6 rollouts of 5 prompts x 8 and one of 2 x 8, which is less than a step of 20
+    sizes = ["--rollout.n_samples_per_prompt", "8", "--train.batch_size", "20", "--rollout.batch_size", "5"]
+    dry_run(*arguments, *sizes)
+    assert "6 rollouts of 5 prompts x 8 responses, 12 optimizer steps" in capsys.readouterr().out
+    few = (
+        r"--data\.prompt_dataset: 32 prompts make 128 responses, and optimizer steps take 200 or a multiple: give more"
+    )
+    refused(few, *arguments, "--rollout.batch_size", "50", "--train.batch_size", "200")
 
 
 def test_it_names_the_checkpoint_and_the_prompts_that_do_not_fit(arguments, tmp_path, capsys):
@@ -73,9 +98,9 @@ def test_it_names_the_checkpoint_before_a_damaged_one(arguments, checkpoint, cap
     assert "resume       from global_step4" in capsys.readouterr().out
 
 
-def test_it_refuses_what_the_resume_would_refuse(arguments, checkpoint):
-    with pytest.raises(SystemExit, match=r"aer-train: error: --aer\.method skywork: .*: give --aer\.method aer, or"):
-        dry_run(*arguments, "--ckpt.load_enable", "--aer.method", "skywork")
+def test_it_refuses_what_the_resume_would_refuse(arguments, checkpoint, refused):
+    line = r"--aer\.method skywork: .*: give --aer\.method aer, or"
+    refused(line, *arguments, "--ckpt.load_enable", "--aer.method", "skywork")
 
 
 @pytest.mark.parametrize(
@@ -90,20 +115,16 @@ def test_it_refuses_what_the_resume_would_refuse(arguments, checkpoint):
         ),
     ],
 )
-def test_what_would_fail_later_is_one_line_now(arguments, flags, line, tmp_path, monkeypatch):
+def test_what_would_fail_later_is_one_line_now(arguments, flags, line, tmp_path, monkeypatch, refused):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     reward = tmp_path / "reward.py"
     reward.write_text("def reward_func(queries, prompts, labels):\n    return 1 / 0\n")
     flags = [flag.replace("PROMPTS", str(tmp_path / "prompts.jsonl")).replace("REWARD", str(reward)) for flag in flags]
-    with (
-        mock.patch("shutil.disk_usage", return_value=mock.Mock(free=1024)),
-        pytest.raises(SystemExit, match=f"aer-train: error: {line}"),
-    ):
-        dry_run(*arguments, *flags)
+    with mock.patch("shutil.disk_usage", return_value=mock.Mock(free=1024)):
+        refused(line, *arguments, *flags)
 
 
-def test_what_cannot_be_loaded_is_one_line(arguments, tmp_path):
+def test_what_cannot_be_loaded_is_one_line(arguments, tmp_path, refused):
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(SystemExit, match=r"aer-train: error: --actor\.model_name_or_path .* cannot be loaded"):
-        dry_run(*arguments, "--actor.model_name_or_path", empty)
+    refused(r"--actor\.model_name_or_path .* cannot be loaded", *arguments, "--actor.model_name_or_path", empty)

@@ -51,6 +51,18 @@ def test_what_openrlhf_has_too_is_the_same_and_k_in_between_is_unbiased(trainer_
     assert {name: value for name, value in ours.items() if name not in stock} == pytest.approx(added)
 
 
+def test_a_prompt_that_an_agent_has_rewritten_is_of_an_unknown_source_as_openrlhf_has_it(trainer_module, monkeypatch):
+    from aer_openrlhf.integration.compat import raw_class
+    from aer_openrlhf.integration.evaluation import log_pass_at_k
+
+    monkeypatch.delitem(SOURCES, "r")
+    stock = evaluate(trainer_module)
+    log_pass_at_k(raw_class(trainer_module.PPOTrainer).evaluate)
+    ours = evaluate(trainer_module)
+    assert stock["eval_unknown_pass1"] == ours["eval_unknown_pass1"] == 0.0
+    assert {name: ours[name] for name in stock} == pytest.approx(stock)
+
+
 def test_an_evaluation_without_samples_logs_nothing(trainer_module):
     from aer_openrlhf.integration.compat import raw_class
     from aer_openrlhf.integration.evaluation import log_pass_at_k

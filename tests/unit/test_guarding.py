@@ -75,3 +75,22 @@ def test_a_stopped_run_goes_on_only_without_that_stop(tmp_path):
         refuse_stopped(tmp_path, ("entropy_high", "all_wrong"))
     refuse_stopped(tmp_path, ("all_wrong",))
     refuse_stopped(tmp_path / "fresh", ("entropy_high",))
+
+
+def test_a_guard_that_has_only_warned_stops_the_run_where_a_resume_asks_for_it(tmp_path):
+    train(run_guards(tmp_path), tmp_path, range(1, 7))
+    resumed = run_guards(tmp_path, stop_on=("entropy_high",))
+    resumed.resume(6)
+    leave = train(resumed, tmp_path, range(7, 12))
+    assert leave.reason.startswith("stopped at step 9 by the guard entropy_high")  # after its patience, anew
+
+
+def test_a_resume_with_another_bound_warns_of_what_it_now_sees(tmp_path):
+    """alpha was below its bound then and is above the one that the resume has lowered."""
+    for step in range(1, 7):
+        runlog.append_metrics(tmp_path, step, {"aer/alpha": 0.1, "aer/entropy": 0.3, "aer/entropy_target": 0.4})
+    resumed = RunGuards(Guards(GuardConfig(alpha_at_max=3), "aer", 0.05), tmp_path, (), None)
+    resumed.resume(6)
+    assert warnings(tmp_path) == []
+    resumed.check(7, {"aer/alpha": 0.05, "aer/entropy": 0.3, "aer/entropy_target": 0.4})
+    assert [(warning["step"], warning["guard"]) for warning in warnings(tmp_path)] == [(7, "alpha_at_max")]
