@@ -14,8 +14,8 @@ from aer_openrlhf.rewards.scoring import Outcome, make_reward_func
 check_parser()  # at the start of a run, not as the reward error of every sample
 
 
-def score(response: str, label: str) -> Outcome:
-    """1 for a right answer, else 0.
+def score(response: str, label: str, prompt: str = "") -> Outcome:
+    """1 for a right answer, else 0. A formula of the prompt is right only where it is the label itself.
 
     Raises:
         RuntimeError: the grader's worker died on this answer.
@@ -24,7 +24,7 @@ def score(response: str, label: str) -> Outcome:
     found = extract_answer(response)
     if found is None:
         return Outcome(score=0.0, answered=False)
-    verdict = grade(label, found.answer)
+    verdict = grade(label, found.answer, prompt)
     if verdict is Verdict.CRASH:
         raise RuntimeError("the grader's worker died on this answer")
     return Outcome(
@@ -35,4 +35,4 @@ def score(response: str, label: str) -> Outcome:
     )
 
 
-reward_func = make_reward_func(score)
+reward_func = make_reward_func(score, sees_prompt=True)

@@ -43,13 +43,14 @@ class Outcome:
             raise ValueError(f"a score must lie in [0, 1], got {self.score}")
 
 
-ScoreFunction = Callable[[str, str], Outcome]
+ScoreFunction = Callable[..., Outcome]
 RewardFunction = Callable[..., dict[str, Any]]
 
 
-def make_reward_func(score: ScoreFunction) -> RewardFunction:
+def make_reward_func(score: ScoreFunction, sees_prompt: bool = False) -> RewardFunction:
     """OpenRLHF's ``reward_func(queries, prompts, labels)`` for a score of one response.
 
+    With ``sees_prompt`` it is ``score(response, label, prompt)``.
     ``queries`` are decoded prompt + response. A ``<think>`` that the prompt ends with is given to ``score`` in front
     of the response. The result holds float tensors with one element a sample: ``rewards`` and ``scores`` (the same)
     and ``extra_logs`` with ``no_answer``, ``grader_timeout``, ``reward_error`` (0 or 1) and ``answer_tail_chars``
@@ -63,7 +64,8 @@ def make_reward_func(score: ScoreFunction) -> RewardFunction:
 
     def outcome_or_none(query: str, prompt: str, label: str) -> Outcome | None:
         try:
-            return score(opened_by(prompt) + cut_prompt(query, prompt), label)
+            response = opened_by(prompt) + cut_prompt(query, prompt)
+            return score(response, label, prompt) if sees_prompt else score(response, label)
         except Exception as error:  # counted in reward_error: one bad sample must not end a training run
             if type(error) not in logged:
                 logged.add(type(error))

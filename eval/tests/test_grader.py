@@ -62,6 +62,30 @@ def test_the_same_in_other_words(gold, answer):
     assert grade(gold, answer) is Verdict.CORRECT
 
 
+COPIES = (
+    ("Factor $x^2-4$.", "(x-2)(x+2)", "x^2-4", "(x+2)(x-2)"),
+    (r"Compute $\dbinom{31}{28}$.", "4495", r"\binom{31}{28}", "4495"),
+    (r"Evaluate \[\tan 100^\circ+4\sin 100^\circ.\]", r"-\sqrt{3}", r"\tan 100^\circ + 4\sin 100^\circ", r"-\sqrt3"),
+    (r"Let \(f(x)=\frac{x^2+x}{x}\). Simplify.", "x+1", r"\frac{x^2+x}{x}", "1+x"),
+)
+
+
+@pytest.mark.parametrize(("question", "gold", "copy", "answer"), COPIES)
+def test_a_formula_of_the_question_is_no_answer_to_it(question, gold, copy, answer):
+    asked = Problem(id="p", problem=question, answer=gold, answer_type="math")
+    copied, answered = grade_samples([(asked, rf"\boxed{{{text}}}", "stop") for text in (copy, answer)])
+    assert (copied.verdict, answered.verdict) == (Verdict.WRONG, Verdict.CORRECT)
+    assert grade(gold, copy) is Verdict.CORRECT and grade(gold, copy, question) is Verdict.WRONG
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer"),
+    [(r"\frac{3}{4}\sqrt{2}", r"\dfrac34\sqrt2"), ("0.75", r"\frac{3}{4}"), ("[5,8]", r"5\le x\le 8"), ("5", "x=5")],
+)
+def test_an_answer_that_stands_in_the_question_as_it_is_remains_right(gold, answer):
+    assert grade(gold, answer, f"Which one is it: ${answer}$ or $-({answer})$?") is Verdict.CORRECT
+
+
 def test_the_right_hand_side_is_no_equation():
     assert grade("x^2+y=0", "0") is Verdict.WRONG
     assert grade("0", "x^2+y=0") is Verdict.WRONG

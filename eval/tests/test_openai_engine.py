@@ -1,14 +1,19 @@
 """What the engine `openai` asks of a server: one on loopback that answers every request and remembers it."""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
+import httpx
 import pytest
 
+from aer_eval.engines import openai
 from aer_eval.engines.openai import OpenAIEngine, OpenAISettings
+from aer_eval.errors import UserError
 from aer_eval.records import Prompt
 from aer_eval.sampling.units import SamplingParams, Unit
 
@@ -74,3 +79,47 @@ def test_another_server_is_asked_only_for_what_is_set(prompt):
     assert not {"top_k", "min_p", "repetition_penalty"} & asked("somebody", prompt).keys()
     body = asked("somebody", prompt, top_k=20)
     assert body["top_k"] == 20 and not {"min_p", "repetition_penalty"} & body.keys()
+
+
+@pytest.mark.parametrize("prompt", [TEXT, CHAT])
+def test_a_vllm_server_shows_special_tokens_where_one_may_be_the_stop(prompt):
+    assert asked("vllm", prompt, stop=("<|im_end|>",))["skip_special_tokens"] is False
+    assert "skip_special_tokens" not in asked("vllm", prompt)
+    assert "skip_special_tokens" not in asked("somebody", prompt, stop=("<|im_end|>",))
+
+
+def engine_that(monkeypatch, *outcomes) -> OpenAIEngine:
+    """An engine, started long ago, whose requests end so one after the other, and whose pauses are short."""
+    engine = OpenAIEngine(OpenAISettings(("http://127.0.0.1:9/v1",), give_up_s=0.05))
+    remaining, sleep = list(outcomes), asyncio.sleep
+
+    async def ask(*request):
+        outcome = remaining.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(engine, "_ask", ask)
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: sleep(0.06))
+    monkeypatch.setattr(openai, "_completions", lambda unit, answer, params, seconds: [answer])
+    time.sleep(0.1)
+    return engine
+
+
+def refused() -> Exception:
+    from openai import APIConnectionError
+
+    return APIConnectionError(request=httpx.Request("POST", "http://127.0.0.1:9"))
+
+
+def test_one_failure_in_the_middle_of_long_responses_is_asked_again(monkeypatch):
+    engine = engine_that(monkeypatch, refused(), "first", refused(), "second")
+    unit, params = Unit("p", TEXT, 0, 1, first_seed=7), SamplingParams()
+    assert asyncio.run(engine._until_answered(unit, params)) == ["first"]
+    assert asyncio.run(engine._until_answered(unit, params)) == ["second"]
+
+
+def test_servers_that_stay_silent_end_the_run(monkeypatch):
+    engine = engine_that(monkeypatch, refused(), refused())
+    with pytest.raises(UserError, match="no server has answered for 0 s"):
+        asyncio.run(engine._until_answered(Unit("p", TEXT, 0, 1, first_seed=7), SamplingParams()))

@@ -53,7 +53,7 @@ def test_a_prompt_that_opens_the_reasoning(response, score, no_answer, tail):
 
 
 def test_a_timeout_is_wrong_and_counted(monkeypatch):
-    monkeypatch.setattr(math_reward, "grade", lambda gold, answer: Verdict.TIMEOUT)
+    monkeypatch.setattr(math_reward, "grade", lambda gold, answer, question: Verdict.TIMEOUT)
     result = reward("\\boxed{9^{9^{9^9}}}<eos>")
     assert (result["score"], result["grader_timeout"], result["no_answer"], result["answer_tail_chars"]) == (
         0,
@@ -68,8 +68,17 @@ def test_an_unreadable_answer_is_wrong():
     assert (result["score"], result["no_answer"], result["reward_error"]) == (0, 0, 0)
 
 
+def test_a_formula_of_the_prompt_earns_nothing():
+    prompt = "Factor $x^2-4$. Put your answer in \\boxed{}.<assistant>"
+    answers = ["\\boxed{x^2-4}", "\\boxed{(x-2)(x+2)}"]
+    scores = math_reward.reward_func([prompt + answer for answer in answers], [prompt] * 2, ["(x+2)(x-2)"] * 2)[
+        "scores"
+    ]
+    assert scores.tolist() == [0.0, 1.0]
+
+
 def test_a_lost_worker_and_a_blank_label_are_reward_errors(monkeypatch):
     assert reward("\\boxed{5}", label=" ")["reward_error"] == 1
-    monkeypatch.setattr(math_reward, "grade", lambda gold, answer: Verdict.CRASH)
+    monkeypatch.setattr(math_reward, "grade", lambda gold, answer, question: Verdict.CRASH)
     result = reward("\\boxed{5}")
     assert (result["score"], result["reward_error"]) == (0, 1)

@@ -212,20 +212,31 @@ def render(tokenizer: Any, prompt: Prompt) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False).input_ids)
 
 
-def check_lengths(prompts: dict[str, list[int]], params: SamplingParams, limit: int) -> None:
+def special_ids(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """The ids of those texts that are a special token of the tokenizer."""
+    special = {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return [special[text] for text in texts if text in special]
+
+
+def longest_context(config: Any) -> int | None:
+    """The most tokens that a transformers configuration has positions for; None where it does not say."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
+def check_lengths(prompts: dict[str, list[int]], params: SamplingParams, limit: int | None) -> None:
     """Refuse prompts that leave no room for a response of full length.
 
     Args:
         prompts: token ids by problem id.
         params: sampling parameters.
-        limit: most tokens of prompt and response together.
+        limit: most tokens of prompt and response together; None: no limit is known.
 
     Raises:
         UserError: names the longest prompt.
     """
     longest = max(prompts, key=lambda problem: len(prompts[problem]))
     tokens = len(prompts[longest])
-    if tokens + params.max_tokens > limit:
+    if limit is not None and tokens + params.max_tokens > limit:
         raise UserError(
             f"--max-tokens {params.max_tokens} and problem {longest!r} ({tokens} tokens) do not fit in the model's "
             f"{limit} tokens; lower --max-tokens to {limit - tokens} or raise --max-model-len"

@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_identity, local_model, render
+from aer_eval.engines.base import (
+    Engine,
+    EngineName,
+    ModelIdentity,
+    check_lengths,
+    local_identity,
+    local_model,
+    longest_context,
+    render,
+)
 from aer_eval.errors import UserError
 from aer_eval.grading.extraction import opened_by
 from aer_eval.sampling.units import Completion, SamplingParams, Unit
@@ -67,7 +76,7 @@ class HFEngine(Engine):
         if self._model is None:
             self._load()
         prompts = {unit.problem_id: render(self._tokenizer, unit.prompt) for unit in units}
-        check_lengths(prompts, params, self._model.config.max_position_embeddings)
+        check_lengths(prompts, params, longest_context(self._model.config))
         for unit in units:
             prompt = prompts[unit.problem_id]
             opening = opened_by(self._tokenizer.decode(prompt))

@@ -64,7 +64,7 @@ class OpenAIEngine(AsyncEngine):
             for url in settings.base_urls
         ]
         self._turn = itertools.cycle(self._servers)
-        self._last_answer = time.monotonic()
+        self._failing_since: float | None = None
         self._slots = asyncio.Semaphore(settings.concurrency)
 
     @cached_property
@@ -125,7 +125,8 @@ class OpenAIEngine(AsyncEngine):
                     started = time.monotonic()
                     answer = await self._ask(server, unit, params)
             except (APIConnectionError, InternalServerError, RateLimitError) as problem:
-                silence = time.monotonic() - self._last_answer
+                self._failing_since = self._failing_since or time.monotonic()
+                silence = time.monotonic() - self._failing_since
                 if silence > self.settings.give_up_s:
                     raise UserError(
                         f"--base-url: no server has answered for {silence:.0f} s ({problem}); "
@@ -138,8 +139,8 @@ class OpenAIEngine(AsyncEngine):
                 raise UserError(
                     f"{server.base_url} refuses problem {unit.problem_id!r}: {problem.message}"
                 ) from problem
-            self._last_answer = time.monotonic()
-            return _completions(unit, answer, params, self._last_answer - started)
+            self._failing_since = None
+            return _completions(unit, answer, params, time.monotonic() - started)
 
     async def _ask(self, server: Any, unit: Unit, params: SamplingParams) -> Any:
         options: dict[str, Any] = {
@@ -153,7 +154,12 @@ class OpenAIEngine(AsyncEngine):
         if params.stop:
             options["stop"] = list(params.stop)
         # Not in OpenAI's API: a server that does not have them may refuse a request for naming them.
-        extra: dict[str, Any] = dict(VLLM_OFF) if self._served_model.owned_by == "vllm" else {}
+        vllm = self._served_model.owned_by == "vllm"
+        extra: dict[str, Any] = dict(VLLM_OFF) if vllm else {}
+        if vllm and params.stop:
+            extra["skip_special_tokens"] = (
+                False  # else a special token, which may be the stop, never shows in the text
+            )
         extra |= {name: value for name in ("top_k", "min_p") if (value := getattr(params, name))}
         if unit.prompt.messages is not None:
             return await server.chat.completions.create(

@@ -12,7 +12,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-from aer_eval.engines.base import Engine, EngineName, ModelIdentity, check_lengths, local_model, render
+from aer_eval.engines.base import (
+    Engine,
+    EngineName,
+    ModelIdentity,
+    check_lengths,
+    local_model,
+    longest_context,
+    render,
+)
 from aer_eval.engines.vllm import VLLMEngine, VLLMSettings
 from aer_eval.errors import UserError
 from aer_eval.records import Prompt
@@ -112,7 +120,7 @@ class RayEngine(Engine):
         from transformers import AutoConfig, AutoTokenizer
 
         tokenizer = AutoTokenizer.from_pretrained(self._folder)
-        limit = self.settings.vllm.max_model_len or AutoConfig.from_pretrained(self._folder).max_position_embeddings
+        limit = self.settings.vllm.max_model_len or longest_context(AutoConfig.from_pretrained(self._folder))
         check_lengths({unit.problem_id: render(tokenizer, unit.prompt) for unit in units}, params, limit)
 
     def close(self) -> None:

@@ -23,6 +23,7 @@ from aer_eval.engines.base import (
     local_identity,
     local_model,
     render,
+    special_ids,
     surprisal_statistics,
 )
 from aer_eval.errors import UserError
@@ -157,6 +158,7 @@ class VLLMEngine(AsyncEngine):
             min_p=params.min_p,
             max_tokens=params.max_tokens,
             stop=list(params.stop),
+            stop_token_ids=special_ids(self._tokenizer, params.stop),  # these never show in the text
             logprobs=0 if self.settings.logprobs else None,  # 0: of the sampled token alone
             output_kind=RequestOutputKind.FINAL_ONLY,
         )

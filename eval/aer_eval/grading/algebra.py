@@ -23,6 +23,7 @@ from sympy.core.function import AppliedUndef
 
 from aer_eval.grading.judgement import Unreadable
 from aer_eval.grading.numbers import Number, is_rounding, read_number
+from aer_eval.grading.products import explicit_products
 
 DIGITS = 30
 TOLERANCE = 1e-11
@@ -38,14 +39,24 @@ FLOAT_ERROR = 1e-15
 MAX_BITS = 4000
 """Longer integers are not written out."""
 
-_ADJACENT = re.compile(r"(?<![_^\d.\]}])[\d.]+\s*(?=[({])|\)\s*(?=[(\d])")
-"""Numbers side by side: the parser takes 2(3) for the mixed number two and three ones."""
 _COMMAND_BELOW = re.compile(r"(?<!\\log)_\s*\{\\([a-zA-Z]+)\s*\}")
 """As in m_{\\max}, which the parser does not know."""
-_NOT_SEEN = re.compile(r"'|(?<![_^\w])\d[\d.]*\s*_")
-"""Primes and bases, which the parser reads over."""
+_NOT_SEEN = re.compile(r"'|(?<![_^\w])\d[\d.]*\s*_|!\s*!")
+"""Primes and bases, which the parser reads over, and double factorials, which it takes for factorials twice."""
+_MISREAD = re.compile(
+    r"\\(?:math[a-z]+|text|operatorname)\s*\{[^{}]*\}|_\s*(?:\{[^{}]*\}|\w)"  # left as it is
+    r"|(?P<transposed>\^\s*(?:T|\{\s*T\s*\}))|\\(?P<greek>gamma)(?![a-zA-Z])|\\(?P<Greek>Gamma)(?![a-zA-Z]|\s*\()"
+    r"|\\[a-zA-Z]+|(?P<letter>I(?!\()|d|[Ee](?=\s*_))"
+)
+"""Letters that the parser takes for Euler's constant, the imaginary unit, a transposition or a differential."""
+_DIFFERENTIAL = re.compile(r"\\int|\\frac\{d")
+_BARE_ARGUMENT = re.compile(
+    r"(\\(?:ln|log|sin|cos|tan|cot|sec|csc)(?:_(?:\w|\{[^{}]*\}))?)\s*"
+    r"((?:\d+(?:\.\d+)?\s*)?(?:[a-zA-Z]|\\(?:alpha|beta|theta|phi|omega|pi)(?![a-zA-Z]))|\d+(?:\.\d+)?)\s*(?=\\cdot)"
+)
 _CASE_MATTERS = ConversionConfig(lowercase_symbols=False)
 _IMAGINARY_UNIT = {sympy.Symbol("i", real=False): sympy.I}
+_TO_DO = (sympy.Sum, sympy.Product, sympy.Limit, sympy.Integral)
 _VERIFY = {"allow_set_relation_comp": True, "timeout_seconds": None}
 
 
@@ -67,6 +78,8 @@ class Fingerprint(NamedTuple):
 
 def same_expression(gold: str, answer: str) -> bool:
     """Whether two expressions or relations are equal. Raises Unreadable where one cannot be read."""
+    if _is_task(answer) and not _is_task(gold):
+        return False
     one, other = fingerprint(gold), fingerprint(answer)
     if one and other:
         if one.is_equation or other.is_equation:
@@ -75,12 +88,22 @@ def same_expression(gold: str, answer: str) -> bool:
     return bool(verify(parse(gold), parse(answer), **_VERIFY))
 
 
+def _is_task(text: str) -> bool:
+    """Whether there is a sum, a product, a limit or an integral left to do."""
+    expression = parse(text)
+    return isinstance(expression, sympy.Basic) and expression.has(*_TO_DO)
+
+
 @lru_cache(maxsize=256)
 def parse(text: str) -> Any:
     """The sympy object that a text in normal form denotes. Raises Unreadable."""
+    number = read_number(text)
+    if number is not None:
+        return sympy.Rational(number.value.numerator, number.value.denominator)
     if _NOT_SEEN.search(text):
         raise Unreadable(text)
-    text = _COMMAND_BELOW.sub(r"_{\1}", _ADJACENT.sub(r"\g<0>\\cdot ", text))
+    text = _MISREAD.sub(_as_symbol, _BARE_ARGUMENT.sub(r"\1(\2)", text))
+    text = _COMMAND_BELOW.sub(r"_{\1}", explicit_products(text))
     try:
         return latex2sympy(
             text,
@@ -92,6 +115,17 @@ def parse(text: str) -> Any:
         raise
     except Exception as error:  # the grammar's actions raise whatever they stumble on
         raise Unreadable(text) from error
+
+
+def _as_symbol(found: re.Match[str]) -> str:
+    """A name that the parser takes for a variable."""
+    if found["transposed"]:
+        return r"^{\mathcal{T}}"
+    if found["greek"] or found["Greek"]:
+        return r"\mathcal{g} " if found["greek"] else r"\mathcal{G} "
+    if found["letter"] is None or (found["letter"] == "d" and _DIFFERENTIAL.search(found.string)):
+        return found[0]
+    return rf"\mathcal{{{found['letter']}}} "
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,7 @@
 r"""Grade responses to mathematical problems.
 
-1. ``extraction`` finds the answer: the last balanced ``\boxed{}`` after the reasoning;
+1. ``extraction`` finds the answer: the last balanced ``\boxed{}`` after the reasoning. What is a formula of the
+   ``question`` is right only where it is the reference as it stands, not by being equal to it;
 2. ``normalisation`` and ``reading`` tell what kind of thing it is, and ``comparison`` decides numbers, words, lists
    and tuples of them in microseconds: this covers AIME, GSM8K and most of MATH;
 3. expressions go to ``algebra``, in a pool of worker processes with a deadline and a memory limit.
@@ -22,6 +23,7 @@ from aer_eval.grading.exact import CHECKERS, grade_exact
 from aer_eval.grading.extraction import extract_answer
 from aer_eval.grading.judgement import MAX_ANSWER_CHARS, Judgement, judge
 from aer_eval.grading.pool import Lost, run_all
+from aer_eval.grading.question import is_copied
 from aer_eval.grading.reading import NAME, Collection, Equation, read
 from aer_eval.grading.worker import judge_all
 from aer_eval.records import Grade, Problem, Verdict
@@ -90,14 +92,27 @@ def grade_samples(samples: Iterable[tuple[Problem, str, str | None]]) -> list[Gr
 def grade_answers(answers: Iterable[tuple[Problem, str | None, str | None]]) -> list[Grade]:
     """Grade answers that are already found: the text in the box, None without one; else as ``grade_samples``."""
     answers = list(answers)
-    boxed = [(problem, answer) for problem, answer, _ in answers if problem.answer_type not in CHECKERS]
-    judgements = iter(compare([_pair(problem, answer) for problem, answer in boxed if answer]))
+    boxed = [(problem, answer) for problem, answer, _ in answers if answer and problem.answer_type not in CHECKERS]
+    judgements = iter(_judge(boxed))
     return [
         grade_exact(problem, answer or "", finish_reason)
         if problem.answer_type in CHECKERS
         else _grade(problem, answer, next(judgements) if answer else None, finish_reason)
         for problem, answer, finish_reason in answers
     ]
+
+
+def _judge(boxed: Sequence[tuple[Problem, str]]) -> list[Judgement]:
+    """A judgement for each problem and what stands in the box; see ``is_copied``."""
+    copied = [is_copied(problem.problem, answer) for problem, answer in boxed]
+    pairs = [_pair(problem, answer) for problem, answer in boxed]
+    computed = iter(compare([pair for pair, copy in zip(pairs, copied, strict=True) if not copy]))
+    return [_judge_by_text(*pair) if copy else next(computed) for pair, copy in zip(pairs, copied, strict=True)]
+
+
+def _judge_by_text(gold: str, answer: str) -> Judgement:
+    """Numbers and what is written alike are the same, nothing is computed."""
+    return judge(gold, answer, same=lambda one, other: False, key=lambda expression: expression)
 
 
 def _extract(text: str) -> str | None:
@@ -146,8 +161,10 @@ def _undecided(one: str, other: str) -> bool:
     raise _Undecided
 
 
-def grade(gold: str, answer: str) -> Verdict:
-    """The verdict on one answer; see ``compare``."""
+def grade(gold: str, answer: str, question: str = "") -> Verdict:
+    """The verdict on one answer; see ``compare``, and ``is_copied`` for what a question does."""
+    if is_copied(question, answer):
+        return _judge_by_text(gold, answer).verdict
     return compare([(gold, answer)])[0].verdict
 
 

@@ -43,6 +43,9 @@ _FUNCTIONS = "arcsin|arccos|arctan|sin|cos|tan|cot|csc|ln|log|exp|det|gcd|lcm"
 _ARGUMENT = r"(\\(?!text|frac|sqrt|begin|left)[a-zA-Z]+|[0-9a-zA-Z])"
 _SPACE = r"(?:\\[,;:!> ]|~|\s)"
 _MOD = r"(?:\\[bp]?mod(?![a-zA-Z])|\\text\{\s*mod(?:ulo)?\s*\}|(?<![a-zA-Z\\])mod(?![a-zA-Z]))"
+_UNIT_LETTER = "[a-ce-hj-zACFGHJ-NPTVW]"
+"""Of a unit in roman type; not i and d, which are no units."""
+_UNITS = rf"\\(?:text|mathrm)\{{{_SPACE}*([a-zA-Z]+)\s*\}}"
 _SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
 
 
@@ -57,6 +60,7 @@ _WRAPPERS = _rules(
     (r"^\s*\\\[(.*)\\\]\s*$", r"\1"),
     (r"^\s*\\(?:boxed|fbox)\s*\{(.*)\}\s*$", r"\1"),
     (r"\\?\$", ""),  # maths delimiters and currency
+    (r"\{\s*\\rm\s+([a-zA-Z~ ]+)\}", r"\\mathrm{\1}"),
     (r"[\u20ac\u00a3\u00a5]|\\(?:pounds|euro)(?![a-zA-Z])", ""),  # other currencies
     (r"\\(?:left|right)\s*\.", ""),  # a delimiter that is not shown
     (r"\\(?:left|right|middle|[bB]ig+[lrm]?)(?![a-zA-Z])", ""),
@@ -69,7 +73,10 @@ _FONTS = _rules(
     (r"\\mathbb\s*([A-Z])", r"\\mathbb{\1}"),
     (rf"\\operatorname\*?\s*\{{\s*({_FUNCTIONS}|min|max|sec)\s*\}}|\\mathrm\{{\s*({_FUNCTIONS})\s*\}}", r"\\\1\2 "),
     (r"\\mathrm\{((?:\s|~|\\,)*[a-zA-Z]{2}[^{}]*|(?:\s|~|\\,)*[a-zA-Z]/[^{}]*)\}", r"\\text{\1}"),  # words and units
-    (r"(?<=[\d}])((?:\s|~|\\[,;: ])*)\\mathrm\{\s*([a-ce-hj-z])\s*\}", r"\1\\text{\2}"),  # 5\mathrm{m}; not i, d
+    (rf"(?<=\d){_SPACE}*\\mu\s*\\(?:mathrm|text)\{{{_SPACE}*([a-zA-Z]+)\}}", r"\\text{micro\1}"),
+    (rf"(?<=[\d}}])({_SPACE}*)\\mathrm\{{{_SPACE}*({_UNIT_LETTER})\s*\}}", r"\1\\text{\2}"),  # 5 \mathrm{~m}
+    (rf"(?<=[\d}}])({_SPACE}*)\\frac\{{{_UNITS}\}}\{{{_UNITS}\}}", r"\1\\text{\2/\3}"),
+    (rf"(?<=[\d}}])({_SPACE}*\\text\{{[^{{}}]*)\}}{_SPACE}*(?:/|\\cdot){_SPACE}*{_UNITS}", r"\1/\2}"),
     (r"\\(?:mathrm|mathbf|mathit|mathsf|mathnormal|boldsymbol|bm|underline|operatorname\*?)\s*\{([^{}]*)\}", r"\1"),
     (r"\\(?:mathrm|mathbf|mathit)\s+([a-zA-Z])", r"\1"),
     (r"_\s*\\text\{\s*([^{}]*?)\s*\}", r"_{\1}"),

@@ -74,7 +74,7 @@ def _read_fraction(text: str) -> Number | None:
     if match is None:
         return None
     top, bottom = (Fraction(match[part].replace(" ", "")) for part in ("top", "bottom"))
-    if bottom == 0 or (match["whole"] and (top < 0 or bottom < 0)):
+    if bottom == 0 or (match["whole"] and not 0 <= top < bottom):  # 64 \frac{9}{1} is no mixed number
         return None
     return Number(int(match["whole"] or 0) + top / bottom)
 

@@ -30,6 +30,11 @@ year yr
 mph
 cent
 dollar usd
+j joule
+n newton
+w watt
+k kelvin
+v volt
 degree deg
 rad radian
 """
@@ -39,7 +44,7 @@ _ABBREVIATIONS = "|".join(sorted((name for name in _NAMES if 2 <= len(name) <= 3
 # After a number: words in \text{}, else a known abbreviation or words of four letters and more. Fewer could be
 # variables: 5ab is a product.
 _IN_TEXT = re.compile(
-    r"(?P<rest>.*[\w})\]!%])\s*\\text\{\s*\(?(?P<unit>[a-zA-Z][^{}]*)\}\)?(?:\s*\^\s*\{?\d\}?)?", re.DOTALL
+    r"(?P<rest>.*[\w})\]!%])\s*\\text\{\s*\(?(?P<unit>[a-zA-Z][^{}]*)\}\)?(?:\s*\^\s*\{?-?\d\}?)?", re.DOTALL
 )
 _BARE = re.compile(
     r"(?P<rest>.*(?:[\d})]|\\pi))\s*(?P<unit>(?:sq(?:uare)?|cu(?:bic)?)?\.?\s*"
