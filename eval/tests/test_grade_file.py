@@ -15,6 +15,7 @@ LINES = [
     {"gold": "57", "text": "18+39", "answer_type": "make_n", "finish_reason": "stop"},
     {"gold": "x+1", "answer": "1+x"},
     {"gold": r"\frac{1}{3}", "answer": "0.333333", "id": "third"},
+    {"gold": "(x-1)(x+1)", "answer": "x^2-1", "problem": "Factor $x^2-1$."},
 ]
 
 
@@ -36,9 +37,10 @@ def test_adds_verdicts_and_keeps_the_rest(tmp_path, capsys):
         ("correct", "18+39"),
         ("correct", "1+x"),
         ("correct", "0.333333"),
+        ("wrong", "x^2-1"),
     ]
     assert [{key: line[key] for key in line if key not in ("verdict", "extracted")} for line in found] == LINES
-    assert capsys.readouterr().out.startswith("5 correct, 1 no_answer, 1 truncated, 1 wrong\n")
+    assert capsys.readouterr().out.startswith("5 correct, 1 no_answer, 1 truncated, 2 wrong\n")
     assert list(tmp_path.iterdir()) == [source, target] or len(list(tmp_path.iterdir())) == 2
 
 

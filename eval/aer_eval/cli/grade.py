@@ -16,8 +16,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="grade a JSONL file of answers, whoever sampled them",
         description="Add `verdict` and `extracted` to every line of a JSONL file. A line has `gold` and either `text` "
         "(a whole response, whose last \\boxed{} counts) or `answer` (what stands in the box; null without one), and "
-        "may have `finish_reason` (`length`: cut at the token limit), `answer_type` (integer, math, countdown3, "
-        "make_n, swap_sort) and `id`; all other fields are kept.",
+        "may have `problem` (a formula of it is no answer), `finish_reason` (`length`: cut at the token limit), "
+        "`answer_type` (integer, math, countdown3, make_n, swap_sort) and `id`; all other fields are kept.",
     )
     parser.add_argument("source", type=Path, metavar="IN.jsonl")
     parser.add_argument("target", type=Path, metavar="OUT.jsonl")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from aer_eval.grading.exact import CHECKERS
 from aer_eval.grading.pool import run_all
+from aer_eval.grading.question import is_copied
 from aer_eval.grading.second_reader import NotRead, same
 from aer_eval.records import Grade, Problem, ScoredSuite, Verdict
 
@@ -33,7 +34,8 @@ class Disagreement:
 def audit(problems: Sequence[Problem], grades: Sequence[Grade]) -> list[Disagreement]:
     """Ask the second reader about every distinct answer that was graded.
 
-    Answers that it cannot read are passed over: it has no opinion on them. Tasks with exact checkers are too.
+    Answers that it cannot read are passed over: it has no opinion on them. Tasks with exact checkers are too, and
+    formulas of the question, which are wrong however equal.
 
     Args:
         problems: of each grade.
@@ -42,7 +44,9 @@ def audit(problems: Sequence[Problem], grades: Sequence[Grade]) -> list[Disagree
     asked = {
         (problem.id, problem.answer, grade.extracted): grade.verdict
         for problem, grade in zip(problems, grades, strict=True)
-        if grade.extracted is not None and problem.answer_type not in CHECKERS
+        if grade.extracted is not None
+        and problem.answer_type not in CHECKERS
+        and not is_copied(problem.problem, grade.extracted)
     }
     questions = list(asked)
     chunks = [

@@ -26,7 +26,8 @@ def grade_file(source: Path, target: Path, with_audit: bool = False) -> tuple[di
 
     Args:
         source: JSON objects, one a line, with ``gold`` and either ``text`` (a whole response) or ``answer`` (what
-            stands in its box; null without one), and if known ``finish_reason``, ``answer_type``, ``id``.
+            stands in its box; null without one), and if known ``problem`` (whose formulas are no answers),
+            ``finish_reason``, ``answer_type``, ``id``.
         target: written at once when all is graded; other fields are kept.
         with_audit: also ask the second grader.
 
@@ -68,7 +69,7 @@ def _grade(lines: list[dict[str, Any]]) -> list[Grade]:
 def _problem(line: dict[str, Any]) -> Problem:
     return Problem(
         id=str(line.get("id", "")),
-        problem="",
+        problem=str(line.get("problem", "")),
         answer=str(line["gold"]),
         answer_type=line.get("answer_type", "math"),
     )
