@@ -44,6 +44,13 @@ def original(error: BaseException) -> BaseException:
     return getattr(error, "cause", None) or error
 
 
+def is_death(error: BaseException) -> bool:
+    """Whether a process of the run has died, or cannot be reached."""
+    from ray.exceptions import ActorDiedError, RayActorError
+
+    return any(isinstance(link, RayActorError) or ActorDiedError.BASE_ERROR_MSG in str(link) for link in chain(error))
+
+
 def explain(error: BaseException) -> str:
     """One line for what ended a run."""
     from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError

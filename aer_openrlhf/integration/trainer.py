@@ -10,14 +10,13 @@ from typing import Any
 
 import ray
 from openrlhf.trainer import ppo_trainer, ppo_trainer_async
-from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.queue import Full
 
 from .. import runlog
 from . import charts, checkpoints, evaluation, samples_generator
 from .compat import raw_class
 from .experience_maker import EntropyExperienceMaker
-from .faults import AGAIN, RunFault, original
+from .faults import AGAIN, RunFault, is_death, original
 from .flags import build_guards, build_method, stop_guards
 from .guarding import RunGuards
 from .policy_actor import COEFFICIENT_KEY, COUNTED_KEY, SHARED_KEY
@@ -26,9 +25,7 @@ from .samples import SampleTables
 from .stopping import StopRequest
 
 RESCUE_SECONDS = 600
-"""For the checkpoint on the way out, where the trainer may wait for a lock for ever."""
-BUSY_SECONDS = 5
-"""An actor that is dead says so in less."""
+"""For the checkpoint on the way out, where the trainer may wait for what has died."""
 
 
 class MethodTrainerMixin:
@@ -258,27 +255,22 @@ class PPOTrainerAsyncImpl(raw_class(ppo_trainer_async.PPOTrainerAsync)):  # type
     def fit(self) -> None:
         try:
             super().fit()
-        except Exception:
+        except Exception as error:
             with contextlib.suppress(Exception):
-                self._rescue()
+                self._rescue(somebody_died=is_death(error))
             raise
 
-    def _rescue(self) -> None:
+    def _rescue(self, somebody_died: bool) -> None:
         """Have the trainer checkpoint its last finished step, behind the one under way, however long that takes.
 
-        A sampler that has raised has said in the queue that there is no more. One that was killed has not, and may
-        still hold the lock that the next weight sync waits for.
+        A sampler that has raised has said in the queue that there is no more. One that was killed has not, and the
+        step under way may wait for it, or for an engine, for ever.
         """
-        rescue, limit = self.trainer_actor.rescue.remote(), None
-        try:
-            ray.get(self.generator_actor.__ray_ready__.remote(), timeout=BUSY_SECONDS)
-        except GetTimeoutError:
-            pass  # it is alive: the trainer has failed, and waits for nothing
-        except RayActorError:
-            limit = RESCUE_SECONDS
+        rescue = self.trainer_actor.rescue.remote()
+        if somebody_died:
             with contextlib.suppress(Full):
                 self.rollout_queue.put_nowait("done")
-        ray.get(rescue, timeout=limit)
+        ray.get(rescue, timeout=RESCUE_SECONDS if somebody_died else None)
 
 
 PPOTrainerAsync = ray.remote(PPOTrainerAsyncImpl)

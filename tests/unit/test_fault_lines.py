@@ -64,6 +64,13 @@ def test_a_dead_process_is_named_with_its_place(class_name, who):
     assert "\n" not in line
 
 
+def test_what_ends_a_run_is_a_death_or_not():
+    assert faults.is_death(through_ray(dead_actor("RolloutRayActorImpl")))
+    assert faults.is_death(ActorUnavailableError("gone", None))
+    assert not faults.is_death(through_ray(faults.RunFault("mend the reward")))
+    assert not faults.is_death(through_ray(LeaveTraining("stopped by SIGTERM", 0)))
+
+
 def failed_start(class_name: str, raised: Exception) -> ActorDiedError:
     """What the caller of an actor gets whose constructor has raised."""
     name = f"{type(raised).__module__}.{type(raised).__qualname__}".removeprefix("builtins.")
