@@ -21,7 +21,7 @@ def attach(generator: Any, stop: StopRequest) -> None:
     hand_over_tokenizer(generator)
     sample_from_the_scored_policy(generator)
     request_sampler_log_probs(generator)
-    # leave_out_what_fills_no_step(generator)
+    leave_out_what_fills_no_step(generator)
     heed_stop_requests(generator, stop)
 
 
