@@ -43,7 +43,8 @@ def test_training_is_that_of_the_stock_head(run_each, model_dir):
 
 def test_zero3_on_two_ranks_is_one_rank(run_ranks, run_each, model_dir):
     """The head's weight lies in two parts and is gathered for the forward and for the backward."""
-    one_step = ("--train.batch_size", "24", "--train.micro_batch_size", "4", "--ds.zero_stage", "3", *ON)
+    batches = ("--train.batch_size", "24", "--train.micro_batch_size", "4", "--rollout.micro_batch_size", "4")
+    one_step = (*batches, "--ds.zero_stage", "3", *ON)
     two = run_ranks(2, model_dir, "aer:mixed", *one_step)
     start, one, stock = run_each(
         *((model_dir, "aer:mixed", *one_step, *more) for more in (STILL, (), ("--aer.fused_head", "off")))
