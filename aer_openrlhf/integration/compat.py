@@ -48,6 +48,7 @@ HOOK_POINTS: dict[str, dict[str, set[str]]] = {
         "SingleTurnAgentExecutor._fetch_rewards_via_http": {"queries_list", "prompts_list", "labels_list"},
     },
     "openrlhf.trainer.ppo_utils.samples_generator": {
+        "SamplesGenerator.generate_samples": set(),
         "SamplesGenerator._process_response_into_experience": {"response"},
         "SamplesGenerator._dispatch_prompts_to_vllm": {"prompts", "labels"},
     },
