@@ -45,7 +45,7 @@ _NOT_SEEN = re.compile(r"'|(?<![_^\w])\d[\d.]*\s*_|!\s*!")
 """Primes and bases, which the parser reads over, and double factorials, which it takes for factorials twice."""
 _MISREAD = re.compile(
     r"\\(?:math[a-z]+|text|operatorname)\s*\{[^{}]*\}|_\s*(?:\{[^{}]*\}|\w)"  # left as it is
-    r"|(?P<transposed>\^\s*(?:T|\{\s*T\s*\}))|\\(?P<greek>gamma)(?![a-zA-Z])|\\(?P<Greek>Gamma)(?![a-zA-Z]|\s*\()"
+    r"|(?P<transposed>\^\s*(?:T|\{\s*T\s*\}))|\\(?P<greek>gamma(?![a-zA-Z])|Gamma(?![a-zA-Z]|\s*\())"
     r"|\\[a-zA-Z]+|(?P<letter>I(?!\()|d|[Ee](?=\s*_))"
 )
 """Letters that the parser takes for Euler's constant, the imaginary unit, a transposition or a differential."""
@@ -121,11 +121,10 @@ def _as_symbol(found: re.Match[str]) -> str:
     """A name that the parser takes for a variable."""
     if found["transposed"]:
         return r"^{\mathcal{T}}"
-    if found["greek"] or found["Greek"]:
-        return r"\mathcal{g} " if found["greek"] else r"\mathcal{G} "
-    if found["letter"] is None or (found["letter"] == "d" and _DIFFERENTIAL.search(found.string)):
+    letter = (found["greek"] or found["letter"] or "")[:1]
+    if not letter or (letter == "d" and _DIFFERENTIAL.search(found.string)):
         return found[0]
-    return rf"\mathcal{{{found['letter']}}} "
+    return rf"\mathcal{{{letter}}} "
 
 
 @lru_cache(maxsize=256)

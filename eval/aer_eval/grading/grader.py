@@ -93,7 +93,7 @@ def grade_answers(answers: Iterable[tuple[Problem, str | None, str | None]]) -> 
     """Grade answers that are already found: the text in the box, None without one; else as ``grade_samples``."""
     answers = list(answers)
     boxed = [(problem, answer) for problem, answer, _ in answers if answer and problem.answer_type not in CHECKERS]
-    judgements = iter(_judge(boxed))
+    judgements = iter(_judge([(problem.problem, answer, _pair(problem, answer)) for problem, answer in boxed]))
     return [
         grade_exact(problem, answer or "", finish_reason)
         if problem.answer_type in CHECKERS
@@ -102,17 +102,18 @@ def grade_answers(answers: Iterable[tuple[Problem, str | None, str | None]]) -> 
     ]
 
 
-def _judge(boxed: Sequence[tuple[Problem, str]]) -> list[Judgement]:
-    """A judgement for each problem and what stands in the box; see ``is_copied``."""
-    copied = [is_copied(problem.problem, answer) for problem, answer in boxed]
-    pairs = [_pair(problem, answer) for problem, answer in boxed]
-    computed = iter(compare([pair for pair, copy in zip(pairs, copied, strict=True) if not copy]))
-    return [_judge_by_text(*pair) if copy else next(computed) for pair, copy in zip(pairs, copied, strict=True)]
+def _judge(boxed: Sequence[tuple[str, str, Pair]]) -> list[Judgement]:
+    """A judgement for each question, text in the box and what is compared of it.
 
-
-def _judge_by_text(gold: str, answer: str) -> Judgement:
-    """Numbers and what is written alike are the same, nothing is computed."""
-    return judge(gold, answer, same=lambda one, other: False, key=lambda expression: expression)
+    Of a formula of the question (see ``is_copied``) nothing is computed: it is right where it is written like the
+    reference, or is the same number.
+    """
+    copied = [is_copied(question, answer) for question, answer, _ in boxed]
+    computed = iter(compare([pair for (*_, pair), copy in zip(boxed, copied, strict=True) if not copy]))
+    return [
+        judge(*pair, same=lambda one, other: False, key=lambda expression: expression) if copy else next(computed)
+        for (*_, pair), copy in zip(boxed, copied, strict=True)
+    ]
 
 
 def _extract(text: str) -> str | None:
@@ -163,9 +164,7 @@ def _undecided(one: str, other: str) -> bool:
 
 def grade(gold: str, answer: str, question: str = "") -> Verdict:
     """The verdict on one answer; see ``compare``, and ``is_copied`` for what a question does."""
-    if is_copied(question, answer):
-        return _judge_by_text(gold, answer).verdict
-    return compare([(gold, answer)])[0].verdict
+    return _judge([(question, answer, (gold, answer))])[0].verdict
 
 
 def compare(pairs: Sequence[Pair], timeout: float = DEADLINE_S) -> list[Judgement]:
