@@ -1,8 +1,8 @@
 """Guards: what a step's metrics say that a person should know before the run is over.
 
 Pure: a step's metrics go in, warnings come out. A guard warns once in a run, after its condition has held for several
-steps in a row. What it remembers follows from the metrics so far, so feeding those again restores it after a resume; of what it
-has warned, the run folder tells (`Guards.restart`).
+steps in a row. What it remembers follows from the metrics so far, so feeding those again restores it after a resume;
+of what it has warned, the run folder tells (`Guards.restart`).
 """
 
 from __future__ import annotations
