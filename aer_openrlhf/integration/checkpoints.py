@@ -89,7 +89,8 @@ def check_settings(state: dict[str, Any], args: SimpleNamespace) -> list[str]:
             raise ValueError(_refusal(flag, before[name], now[name], args))
     if method.measured_with and state[TEMPERATURE] != args.rollout.temperature:
         raise ValueError(_refusal("--rollout.temperature", state[TEMPERATURE], args.rollout.temperature, args))
-    return [f"{flag} is {now[name]}, was {before[name]}" for flag, name in changed.items()]
+    no_effect = dict.fromkeys(method.replaced_by_state, ", without effect: the checkpoint's coefficient goes on")
+    return [f"{flag} is {now[name]}, was {before[name]}{no_effect.get(name, '')}" for flag, name in changed.items()]
 
 
 def _refusal(flag: str, before: Any, now: Any, args: SimpleNamespace) -> str:

@@ -73,6 +73,10 @@ class AEnt(EntropyMethod):
     def alpha_max(self) -> float | None:
         return self.config.coef_max if self.config.coef_max > self.config.coef_min else None
 
+    @property
+    def replaced_by_state(self) -> tuple[str, ...]:
+        return ("coef_init",)
+
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         assert batch.method_entropy is not None
         config, in_force = self.config, self.coef

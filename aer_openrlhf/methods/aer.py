@@ -106,10 +106,11 @@ def difficulty_weight(accuracy: Tensor, rho: float, kind: Difficulty) -> Tensor:
     coefficient allocation (`linear`); `step` and `uniform` are for comparison.
     """
     accuracy = accuracy.double()
+    below = accuracy < rho - 1e-6  # scores are float32: 0.7 is a little less than a rho of 0.7
     if kind == "linear":
-        return ((rho - accuracy) / rho).clamp(min=0.0)
+        return torch.where(below, (rho - accuracy) / rho, 0.0)
     if kind == "step":
-        return (accuracy < rho).double()
+        return below.double()
     return torch.ones_like(accuracy)
 
 
@@ -187,8 +188,12 @@ class EntropyController:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over a saved state that has every key of `state_dict`: H_0 is never measured again."""
-        self.alpha = float(state["alpha"])
+        """Take over a saved state that has every key of `state_dict`: H_0 is never measured again.
+
+        With `eta` 0 the coefficient is that of the settings; else it is cut to their bounds, which may have changed.
+        """
+        if self.config.eta > 0:
+            self.alpha = clip(float(state["alpha"]), 0.0, self.config.alpha_max)
         self.steps = int(state["steps"])
         self._anchor_sum = float(state["anchor_sum"])
         self._anchor_tokens = int(state["anchor_tokens"])
@@ -208,6 +213,10 @@ class AER(EntropyMethod):
     @property
     def alpha_max(self) -> float | None:
         return self.config.alpha_max if self.config.alpha_max > 0 and self.config.eta > 0 else None
+
+    @property
+    def replaced_by_state(self) -> tuple[str, ...]:
+        return ("alpha_init",) if self.config.eta > 0 else ()
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         config = self.config

@@ -4,7 +4,7 @@ A method lives in two kinds of process. The controller process calls `begin_step
 loss of that step is formed, with the whole batch of all ranks; it answers with one coefficient a response. Every
 policy rank calls the others once per micro-batch; they see only that micro-batch and must not keep state.
 
-Four places to act, and a method fills one or two of them:
+Four places to act, and a method fills one to three of them:
 
     begin_step      the coefficient of every response: constant, controlled, by difficulty
     token_entropy   an entropy other than that of the full vocabulary: clamped, nucleus
@@ -69,6 +69,12 @@ class RolloutBatch:
             raise ValueError(f"{len(self.scores)} responses are not whole groups of {self.group_size}")
         if int(self.lengths.sum()) != len(self.entropy):
             raise ValueError(f"{len(self.entropy)} token entropies for {int(self.lengths.sum())} response tokens")
+        for entropy in (self.entropy, self.method_entropy):
+            if entropy is not None and not bool(torch.isfinite(entropy).all()):
+                raise ValueError(
+                    "the token entropies of the rollout batch are not finite: look for logits that are not, for "
+                    "example a vocabulary that the model masks with -inf"
+                )
 
     def response_of_token(self) -> Tensor:
         """(N,) index of the response that each token belongs to."""
@@ -94,8 +100,8 @@ class StepPlan:
 
     coefficients: Tensor
     """(B,) float32 coefficient of each response, constant through all optimizer steps of the rollout. A micro-batch
-    whose coefficients are all 0 is left to OpenRLHF as it is, at no cost. Methods without an entropy term give 1 where
-    they act."""
+    whose coefficients are all 0 is left to OpenRLHF as it is, at no cost. Methods without an entropy term give their
+    strength, or 1 where they act."""
     counted_lengths: Tensor
     """(B,) how many leading response tokens of each response the entropy term counts."""
     metrics: dict[str, float]
@@ -129,9 +135,10 @@ class LossInputs:
     counted_lengths: Tensor
     """(B,) this micro-batch's part of `StepPlan.counted_lengths`."""
     num_tokens: Tensor
-    """() response tokens of the optimizer step (divided by the accumulation steps)."""
-    num_responses: float
-    """Responses of the optimizer step (divided by the accumulation steps)."""
+    """() response tokens of the optimizer step, divided by the accumulation steps that DeepSpeed divides the loss by
+    (with dynamic batches by none)."""
+    num_responses: Tensor
+    """() responses of the optimizer step, divided as `num_tokens`."""
     dp_size: int
     """Data-parallel ranks."""
     shared: Mapping[str, float] = field(default_factory=dict)
@@ -157,6 +164,8 @@ class EntropyMethod(ABC):
     has_own_entropy: ClassVar[bool] = False
     """Whether the method defines `token_entropy`."""
 
+    selects_tokens: ClassVar[bool] = False
+    """Whether the method treats single tokens of a response differently in the policy loss: refused with gspo."""
     measured_with: ClassVar[tuple[str, ...]] = ()
     """Settings under which the saved state was measured: a resumed run cannot change them."""
 
@@ -168,12 +177,22 @@ class EntropyMethod(ABC):
         """Upper bound of `aer/alpha` where a controller moves it, None where nothing does."""
         return None
 
+    @property
+    def replaced_by_state(self) -> tuple[str, ...]:
+        """Settings that a saved state takes the place of: in a resumed run they have no effect."""
+        return ()
+
     @classmethod
     def refusal(cls, flags: Mapping[str, Any]) -> str | None:
         """Why the method cannot work with other flags, and the mend, as one line; None where it can.
 
         flags: OpenRLHF's flags by their dotted names (`actor.policy_loss_type`).
         """
+        if cls.selects_tokens and flags.get("actor.policy_loss_type") == "gspo":
+            return (
+                f"--aer.method {cls.name} selects tokens, gspo has one ratio a response: give "
+                "--actor.policy_loss_type ppo"
+            )
         return None
 
     @abstractmethod

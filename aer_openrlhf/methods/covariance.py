@@ -10,14 +10,9 @@ micro-batches and ranks; the reference implementation takes them over each micro
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from torch import Tensor
 
 from .base import EntropyMethod, LossInputs, RolloutBatch
-
-POLICY_LOSS_TYPE = "actor.policy_loss_type"
 
 
 def batch_covariance(batch: RolloutBatch) -> tuple[Tensor, dict[str, float]]:
@@ -39,11 +34,4 @@ class CovarianceMethod(EntropyMethod):
 
     has_entropy_term = False
     needs_entropy = False
-
-    @classmethod
-    def refusal(cls, flags: Mapping[str, Any]) -> str | None:
-        if flags.get(POLICY_LOSS_TYPE) == "gspo":
-            return (
-                f"--aer.method {cls.name} selects tokens, gspo has one ratio a response: give --{POLICY_LOSS_TYPE} ppo"
-            )
-        return None
+    selects_tokens = True

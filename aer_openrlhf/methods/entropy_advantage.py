@@ -39,6 +39,7 @@ class EntropyAdvantage(EntropyMethod):
     name = "entropy_advantage"
     config_class = EntropyAdvantageConfig
     has_entropy_term = False
+    selects_tokens = True
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         return StepPlan(torch.full((len(batch.scores),), self.config.alpha), batch.lengths, {})

@@ -41,6 +41,7 @@ class HighEntropyTokens(EntropyMethod):
     name = "high_entropy_tokens"
     config_class = HighEntropyTokensConfig
     has_entropy_term = False
+    selects_tokens = True
 
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         count = max(1, round(self.config.share * len(batch.entropy)))

@@ -55,6 +55,10 @@ class Skywork(EntropyMethod):
     def alpha_max(self) -> float | None:
         return self.config.coef_max if self.config.coef_max > self.config.coef_min else None
 
+    @property
+    def replaced_by_state(self) -> tuple[str, ...]:
+        return ("coef_init",)
+
     def begin_step(self, batch: RolloutBatch) -> StepPlan:
         config = self.config
         below = float(batch.entropy.double().mean()) < config.target_entropy

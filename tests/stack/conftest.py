@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
+ANY_PORT = 0  # a rank on its own tells nobody its port: one picked here may be taken until it starts
 
 
 @pytest.fixture(scope="session")
@@ -64,14 +65,15 @@ def run_each(tmp_path, run_all):
     """run_each(*argument lists) -> the result of each, as a run of one rank; two run at a time."""
 
     def run(*argument_lists: tuple[str, ...]) -> list:
-        return _results(run_all, [_rank(tmp_path, 0, 1, free_port(), arguments) for arguments in argument_lists])
+        ranks = [_rank(tmp_path, 0, 1, ANY_PORT, arguments, run) for run, arguments in enumerate(argument_lists)]
+        return _results(run_all, ranks)
 
     return run
 
 
-def _rank(folder: Path, rank: int, world_size: int, port: int, arguments: Sequence[object]) -> dict:
+def _rank(folder: Path, rank: int, world_size: int, port: int, arguments: Sequence[object], run: int = 0) -> dict:
     """What rank_server.py takes; the first argument is the file of the result."""
-    output = folder / f"{port}-{rank}.pt"
+    output = folder / f"{port}-{run}-{rank}.pt"
     words = [output, rank, world_size, port, *arguments]
     return {"arguments": [*map(str, words)], "log": str(output.with_suffix(".log")), "environment": dict(os.environ)}
 

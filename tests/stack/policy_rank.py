@@ -59,7 +59,12 @@ def coefficients_of(variant: str) -> torch.Tensor:
 
 
 def send_plan(args, experiences, entropy):
-    """The method's real plan for these experiences: six prompts of four responses, half of them right."""
+    """The method's real plan for these experiences: six prompts of four responses, half of them right.
+
+    It is the plan of the second step: the first has the same batch with three times the entropy, as after a collapse.
+    """
+    from dataclasses import replace
+
     from aer_openrlhf.integration.experience_maker import EntropyExperienceMaker
     from aer_openrlhf.integration.flags import build_method
 
@@ -67,6 +72,8 @@ def send_plan(args, experiences, entropy):
     maker.args, maker.method = args, build_method(args)
     maker._pop_rollout_entropy = lambda num_experiences: entropy  # without Ray there is one rank to ask, this one
     batch, order = maker._rollout_batch(experiences, (torch.arange(NUM_SAMPLES) % 2).float())
+    own = None if batch.method_entropy is None else 3 * batch.method_entropy
+    maker.method.begin_step(replace(batch, entropy=3 * batch.entropy, method_entropy=own))
     maker._send(maker.method.begin_step(batch), experiences, order)
 
 

@@ -12,9 +12,9 @@ def flags(method, **settings):
 
 
 OFF = [
-    flags("aer", alpha_max=0),
+    flags("aer", alpha_max=0, tau=0.9, eta=1),
     flags("fixed", coef=0),
-    flags("skywork", delta=0),
+    flags("skywork", delta=0, target_entropy=9),
     flags("aent", coef_init=0, coef_min=0, coef_max=0),
     flags("siren", coef=0),
     flags("clip_cov", ratio=0),
@@ -22,12 +22,12 @@ OFF = [
     flags("entropy_advantage", alpha=0),
     flags("high_entropy_tokens", share=1),
 ]
-# Siren is not among them: on its first batch it is at its anchor.
 ON = [
-    flags("aer", alpha_init=0.5, alpha_max=0.5, rho=1),
+    flags("aer", alpha_max=0.5, tau=0.9, eta=1, rho=1),
     flags("fixed", coef=0.37),
-    flags("skywork", coef_init=0.3, coef_max=0.5, target_entropy=9),
-    flags("aent", coef_init=0.3, coef_max=0.5),
+    flags("skywork", delta=0.3, coef_max=0.5, target_entropy=9),
+    flags("aent", coef_init=0.37, coef_max=0.5),
+    flags("siren", coef=0.1),
     flags("clip_cov", ratio=0.5, cov_low=0),
     flags("kl_cov", ratio=0.5),
     flags("entropy_advantage"),
@@ -40,16 +40,18 @@ def same(first, second):
 
 
 def test_strength_0_is_stock_bit_for_bit_and_more_is_not(run_each, model_dir):
-    assert {given[2] for given in OFF} == set(METHODS)
+    assert {given[2] for given in OFF} == {given[2] for given in ON} == set(METHODS)
     variants = [("stock",), ("stock", "--actor.entropy_coef", "0.37")]
     variants += [("method", *given) for given in OFF + ON]
     stock, entropy_coef, *methods = run_each(*((model_dir, *variant) for variant in variants))
     for given, result in zip(OFF, methods, strict=False):
         assert same(result, stock), given
-    for given, result in zip(ON, methods[len(OFF) :], strict=True):
-        assert not same(result, stock), given
-    fixed = methods[len(OFF) + 1]
+    on = {given[2]: result for given, result in zip(ON, methods[len(OFF) :], strict=True)}
+    for method, result in on.items():
+        assert not same(result, stock), method
+    fixed = on["fixed"]
     assert same(fixed, entropy_coef)
+    assert not same(on["aent"], fixed)  # its bonus, of the same coefficient, is on its own entropy
     assert fixed["status"]["policy_loss"] == entropy_coef["status"]["policy_loss"]
 
 

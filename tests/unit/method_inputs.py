@@ -30,7 +30,7 @@ def make_loss_inputs(entropy, mask, coefficients, num_tokens, dp_size=1, counted
         "coefficients": torch.as_tensor(coefficients, dtype=zeros.dtype),
         "counted_lengths": mask.sum(-1) if counted_lengths is None else torch.tensor(counted_lengths),
         "num_tokens": torch.tensor(float(num_tokens), dtype=torch.float64),
-        "num_responses": float(len(mask)),
+        "num_responses": torch.tensor(float(len(mask)), dtype=torch.float64),
         "dp_size": dp_size,
     }
     return LossInputs(**(fields | changed))

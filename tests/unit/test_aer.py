@@ -95,6 +95,9 @@ def test_difficulty_weights_by_hand():
     assert difficulty_weight(accuracy, 1.0, "linear").tolist() == [1.0, 0.875, 0.75, 0.5, 0.25, 0.0]
     assert difficulty_weight(accuracy, 0.5, "step").tolist() == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
     assert difficulty_weight(accuracy, 0.5, "uniform").tolist() == [1.0] * 6
+    partly_right = group_accuracy(torch.full((4,), 0.7), 4)  # as float32 a little less than 0.7
+    assert difficulty_weight(partly_right, 0.7, "linear").tolist() == [0.0]
+    assert difficulty_weight(partly_right, 0.7, "step").tolist() == [0.0]
 
 
 def test_coefficients_by_hand():
@@ -167,6 +170,16 @@ def test_alpha_has_an_upper_bound_only_where_the_controller_moves_it():
 def test_a_foreign_state_is_refused():
     with pytest.raises(ValueError, match="the saved state of aer lacks anchor_sum"):
         AER(AERConfig()).load_state_dict({"alpha": 0.1, "steps": 3, "anchor_tokens": 5})
+
+
+def test_settings_that_a_resumed_run_has_changed_act_at_once():
+    saved = {"alpha": 0.3, "steps": 5, "anchor_sum": 20.0, "anchor_tokens": 10}  # H_0 = 2
+    lowered, constant = AER(AERConfig(eta=0.1, alpha_max=0.1)), AER(AERConfig(eta=0, alpha_init=0.4, alpha_max=0.4))
+    for method in (lowered, constant):
+        method.load_state_dict(saved)
+    assert lowered.controller.alpha == 0.1
+    assert constant.controller.update(4.0, 10) == 0.4
+    assert (lowered.replaced_by_state, constant.replaced_by_state) == (("alpha_init",), ())
 
 
 entropies = st.lists(st.floats(0.0, 12.0), min_size=1, max_size=60)

@@ -170,6 +170,14 @@ def test_what_acts_from_the_next_step_on_may_change_and_is_said(three, capsys, f
     assert f"global_step3 goes on with other settings: {flags[0]} is " in printed
 
 
+def test_what_the_checkpoint_takes_the_place_of_is_said_to_have_no_effect(three, capsys):
+    flags = ("--aer.alpha_init", "0.001")
+    checkpoints.prepare_resume(arguments(three, *flags))
+    assert "--aer.alpha_init is 0.001, was 0.0, without effect: the checkpoint's" in capsys.readouterr().out
+    checkpoints.prepare_resume(arguments(three, *flags, "--aer.eta", "0"))
+    assert "without effect" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [

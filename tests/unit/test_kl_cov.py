@@ -63,7 +63,7 @@ def test_loss_and_gradient_by_hand():
     method = KLCov(KLCovConfig(ratio=0.5, coef=0.3))
     plan = method.begin_step(make_step())
     old = torch.tensor(LOG_PROBS).view(2, 2)
-    log_probs = (old + torch.tensor([[0.5, 0.1], [0.1, -0.5]])).requires_grad_()
+    log_probs = (old + torch.tensor([[0.5, -0.1], [0.1, -0.5]])).requires_grad_()
     inputs = make_loss_inputs(
         None,
         torch.ones(2, 2, dtype=torch.long),
@@ -73,9 +73,9 @@ def test_loss_and_gradient_by_hand():
         advantages=torch.tensor(ADVANTAGES).view(2, 2),
         log_probs=log_probs,
         old_log_probs=old,
-        shared={**plan.shared, "cov_threshold": 1.5},
+        shared=plan.shared,
     )
-    # covariances under the policy in training: 2 * 1.5 = 3, 1 * -0.9, -1 * 1.1, -2 * -1.5 = 3: the first and the last
+    # under the policy in training 2 * 1.5 = 3, 1 * -1.1, -1 * 1.1, -2 * -1.5 = 3; threshold -1: the first and the last
     loss = method.loss(inputs)
     assert loss.item() == pytest.approx(0.3 * (0.5 + 0.5) / 4 * 2)
     loss.backward()
@@ -92,7 +92,6 @@ def test_what_makes_no_sense_is_refused():
             KLCovConfig(ratio=ratio)
     with pytest.raises(ValueError, match=r"coef is -1\.0"):
         KLCovConfig(coef=-1.0)
-    assert "--aer.method kl_cov selects tokens" in KLCov.refusal(make_flags(64) | {"actor.policy_loss_type": "gspo"})
 
 
 def make_flags(train_batch_size, **changed):

@@ -1,5 +1,8 @@
 """What every method declares of itself is so, and what every method refuses."""
 
+import dataclasses
+import math
+
 import pytest
 import torch
 
@@ -42,6 +45,40 @@ def test_what_a_method_declares_is_so(name):
     assert method.has_entropy_term == (term is not None and term.requires_grad)
     assert method.needs_entropy == reads_entropy(method)
     assert method.has_own_entropy == (type(method).token_entropy is not EntropyMethod.token_entropy)
+    assert method.selects_tokens or type(method).advantages is EntropyMethod.advantages
+    fields = {field.name for field in dataclasses.fields(method.config_class)}
+    assert {*method.measured_with, *method.replaced_by_state} <= fields
+
+
+@pytest.mark.parametrize("name", ["aer", "fixed", "skywork", "aent"])
+def test_a_bonus_raises_the_entropy_of_every_token_alike(name):
+    method = make_method(name)
+    entropy = torch.tensor(ENTROPY).view(4, 2).requires_grad_()
+    method.loss(make_inputs(method, entropy)).backward()
+    assert entropy.grad.flatten().tolist() == pytest.approx([-1 / 8] * 8)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_an_entropy_that_is_not_finite_reaches_no_method(name, value):
+    broken = [*ENTROPY[:-1], value]
+    own = {"method_entropy": broken} if METHODS[name].has_own_entropy else {}
+    with pytest.raises(ValueError, match=r"^the token entropies of the rollout batch are not finite: look"):
+        make_method(name).begin_step(make_batch([1, 0, 1, 0], ENTROPY if own else broken, [2] * 4, 2, **TOKENS | own))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].selects_tokens])
+def test_what_selects_tokens_is_refused_with_one_ratio_a_response(name):
+    flags = {
+        "rollout.batch_size": 16,
+        "rollout.n_samples_per_prompt": 8,
+        "train.batch_size": 64,
+        "train.max_epochs": 1,
+        "aer.kl_cov.coef": 1.0,
+    }
+    assert METHODS[name].refusal(flags | {"actor.policy_loss_type": "ppo"}) is None
+    refusal = METHODS[name].refusal(flags | {"actor.policy_loss_type": "gspo"})
+    assert refusal.startswith(f"--aer.method {name} selects tokens") and "give --actor.policy_loss_type ppo" in refusal
 
 
 @pytest.mark.parametrize("name", METHODS)
